@@ -1,0 +1,106 @@
+"""Reads and writes configuration files. What is wrong with a file is told in one sentence, with the line."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import ConfigError, Problem, RunError, reason_of, unreadable
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The table that a ``.toml`` or ``.json`` file holds.
+
+    Args:
+        path: The file; UTF-8, a byte order mark is allowed.
+
+    Raises:
+        ConfigError: If it is missing, a folder, no UTF-8, no TOML or JSON, or holds something else than a table.
+    """
+    if os.path.isdir(path):
+        raise _refused(path, "must be a file, got a folder")
+    if path.suffix.lower() not in (".toml", ".json"):
+        raise _refused(
+            path, "must be a .toml or .json file, got " + (f"the ending {path.suffix}" if path.suffix else "no ending")
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise _refused(path, "must be an existing file, got nothing at that place") from None
+    except UnicodeDecodeError as error:
+        raise _refused(
+            path, f"must be UTF-8 text, got the byte 0x{error.object[error.start]:02x} at place {error.start}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    return _parse_toml(path, text) if path.suffix.lower() == ".toml" else _parse_json(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all, and makes its folder.
+
+    Args:
+        path: The file; an old one is replaced.
+        text: Written as UTF-8.
+
+    Raises:
+        RunError: If the folder cannot be made or the file cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path} must be in a folder that can be written, got an error: {reason_of(error)}; choose another folder"
+        ) from None
+    finally:
+        if aside.is_file():
+            aside.unlink()
+
+
+def _parse_toml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, f"must be valid TOML, got an error: {_middle(str(error))}") from None
+
+
+def _parse_json(path: Path, text: str) -> dict[str, Any]:
+    try:
+        table = json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        where = f"{_middle(error.msg)} (at line {error.lineno}, column {error.colno})"
+        raise _refused(path, f"must be valid JSON, got an error: {where}") from None
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, f"must be valid JSON, got an error: {_middle(str(error))}") from None
+    if not isinstance(table, Mapping):
+        raise _refused(path, f"must hold a table of options, got a {type(table).__name__}")
+    return dict(table)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which each name stands once, as TOML has it."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is given twice")
+    return table
+
+
+def _middle(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _refused(path: Path, complaint: str) -> ConfigError:
+    return ConfigError([Problem(path.name, f"{path} {complaint}")])
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:
+    if isinstance(error, OSError):
+        return ConfigError([unreadable(path.name, path, error)])
+    return _refused(path, f"must be the name of a file, got {str(path)!r}")

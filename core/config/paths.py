@@ -1,0 +1,26 @@
+"""Where the project's own files are. Everything that ships with the project is named relative to its root."""
+
+import os
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+PRESETS_DIR = PROJECT_ROOT / "presets"
+ASSETS_DIR = PROJECT_ROOT / "assets"
+EMBEDDED_BASE_DIR = ASSETS_DIR / "base"
+EMBEDDED_BASE = "embedded"
+
+
+def resolve_path(text: str) -> Path:
+    """The absolute path that a path option names.
+
+    Args:
+        text: An absolute path, ``~`` and all, or one relative to the project root (as shipped presets have it).
+
+    Returns:
+        An absolute path, which need not exist.
+    """
+    return PROJECT_ROOT / os.path.expanduser(text)
+
+
+PATH_OPTIONS = frozenset({"pretrained_model_name_or_path", "instance_data_dir", "class_data_dir"})
+"""Flat names of the options that can name a file or folder."""
