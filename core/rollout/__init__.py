@@ -1,0 +1,1 @@
+"""Rollouts: how likely, how long, from where, by which sampler, and what the model is then trained on."""
