@@ -1,0 +1,66 @@
+"""The stages of a rebuild, each a function of (work folder, assets folder)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from transformers import CLIPTokenizer
+
+from assets.build.art import fetch, narrow_set, save_subjects, wide_set
+from assets.build.autoencoder import train_autoencoder
+from assets.build.base import BaseTraining, encode_training_set, evaluation_grid, token_ids, train_base
+from assets.build.tokenizer import build_tokenizer
+
+
+def _log(text: str) -> None:
+    print(text, flush=True)
+
+
+def art(work: Path, assets: Path) -> None:
+    """Fetches and renders the art; writes the DreamBooth subjects."""
+    packages = fetch(work / "art")
+    np.save(work / "wide.npy", wide_set(packages))
+    narrow = narrow_set(packages)
+    np.savez(work / "narrow.npz", **{f"{style}|{noun}": picture for (style, noun), picture in narrow.items()})
+    save_subjects(packages, assets)
+
+
+def tokenizer(work: Path, assets: Path) -> None:
+    """Builds the tokenizer from the captions."""
+    build_tokenizer(work / "tokenizer")
+
+
+def autoencoder(work: Path, assets: Path) -> None:
+    """Trains the autoencoder on every icon."""
+    train_autoencoder(np.load(work / "wide.npy"), work / "vae", log=_log)
+
+
+def _training(work: Path) -> tuple[BaseTraining, AutoencoderTiny, CLIPTokenizer]:
+    vae = AutoencoderTiny.from_pretrained(work / "vae")
+    words = CLIPTokenizer.from_pretrained(str(work / "tokenizer"))
+    icons = {tuple(name.split("|")): torch.from_numpy(picture) for name, picture in np.load(work / "narrow.npz").items()}
+    latents, tokens = encode_training_set(icons, vae, words)
+    training = BaseTraining(work, latents, tokens, token_ids(words, [""]), len(words))
+    return training, vae, words
+
+
+def base(work: Path, assets: Path) -> None:
+    """Trains the denoiser and the text encoder, from the last checkpoint if there is one."""
+    training, vae, words = _training(work)
+    train_base(training, vae, words, log=_log)
+
+
+def export(work: Path, assets: Path) -> None:
+    """Writes the folder that ``StableDiffusionPipeline.from_pretrained`` loads, and its evaluation grid.
+
+    The text encoder stays in float32: transformers loads a model in the type it was saved in, diffusers in float32,
+    and a folder in float16 throughout would mix the two.
+    """
+    training, vae, words = _training(work)
+    pipeline = training.pipeline(vae, words)
+    evaluation_grid(pipeline).save(assets / "pictures" / "base-samples.png")
+    pipeline.unet.to(torch.float16)
+    pipeline.vae.to(torch.float16)
+    pipeline.save_pretrained(assets / "base")
+    _log(f"exported step {training.step} to {assets / 'base'}")
