@@ -1,0 +1,1 @@
+"""Pictures and captions, read once and encoded once."""

@@ -1,0 +1,1 @@
+"""Instruments that judge a denoiser: drift against the true path."""

@@ -1,0 +1,141 @@
+"""Stable Diffusion 1.x and 2.x, and the embedded base model."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from jaxtyping import Float
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor, nn
+
+from core.errors import DataError, Problem
+from core.noise.schedule import NoiseSchedule
+
+_ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+_FEED_FORWARD = ["ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]
+_CONVOLUTIONS = ["conv1", "conv2", "conv_shortcut", "time_emb_proj"]
+_TARGETS = {
+    "attention": _ATTENTION,
+    "attention+feed_forward": _ATTENTION + _FEED_FORWARD,
+    "all": _ATTENTION + _FEED_FORWARD + _CONVOLUTIONS,
+}
+_KINDS = {
+    "epsilon": "epsilon",
+    "v_prediction": "v_prediction",
+    "sample": "sample",
+    "flow_prediction": "flow_matching",
+}
+_OPTION = "pretrained_model_name_or_path"
+
+
+class StableDiffusion:
+    """One UNet, one CLIP text encoder, one autoencoder. Implements :class:`core.models.family.Family`."""
+
+    def __init__(self, pipeline: StableDiffusionPipeline):
+        self.pipeline = pipeline
+        self.network: nn.Module = pipeline.unet
+        self.schedule = NoiseSchedule.from_diffusers(pipeline.scheduler)
+        self.kind = _KINDS[pipeline.scheduler.config["prediction_type"]]
+        for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+            part.requires_grad_(False)
+            part.eval()
+        pipeline.set_progress_bar_config(disable=True)
+
+    @classmethod
+    def load(cls, path: str, revision: str | None = None, variant: str | None = None) -> "StableDiffusion":
+        """Reads a local diffusers folder, or a hub id where the hub can be reached.
+
+        Raises:
+            DataError: nothing at ``path`` loads as a Stable Diffusion pipeline.
+        """
+        _check_folder(path)
+        try:
+            pipeline = StableDiffusionPipeline.from_pretrained(
+                path, revision=revision, variant=variant, torch_dtype=torch.float32, use_safetensors=True,
+                safety_checker=None, requires_safety_checker=False,
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise DataError(
+                [
+                    Problem(
+                        _OPTION,
+                        f"{_OPTION} must be a diffusers folder or a hub id that can be reached, got {path!r} ({first}); "
+                        "use 'embedded' for the base model that ships with the workbench",
+                    )
+                ]
+            ) from error
+        return cls(pipeline)
+
+    def to(self, device: torch.device) -> None:
+        """Moves all parts."""
+        self.pipeline.to(device)
+
+    def lora_targets(self, name: str) -> list[str]:
+        """Module name endings; see ``lora_targets`` in the option table."""
+        return _TARGETS[name]
+
+    @torch.no_grad()
+    def encode_pictures(self, pictures: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n c h w"]:
+        """Scaled latents: the mode of the posterior where the autoencoder has one."""
+        vae = self.pipeline.vae
+        encoded = vae.encode(pictures.to(vae.device, vae.dtype))
+        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        return latents.float() * vae.config["scaling_factor"]
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: Sequence[str]) -> Float[Tensor, "n tokens width"]:
+        """The text encoder's last hidden states, as the pipeline itself encodes them."""
+        embeddings, _ = self.pipeline.encode_prompt(
+            list(prompts), self.pipeline.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        return embeddings
+
+    def predict(self, network: nn.Module, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        """One forward, returned in float32."""
+        return network(noisy, timestep, encoder_hidden_states=condition, return_dict=False)[0].float()
+
+    def save_adapter(self, folder: Path, network: nn.Module, metadata: dict[str, str]) -> Path:
+        """Writes ``pytorch_lora_weights.safetensors`` with diffusers keys and the adapter's own configuration."""
+        configuration = network.peft_config["default"].to_dict()
+        StableDiffusionPipeline.save_lora_weights(
+            folder,
+            unet_lora_layers=get_peft_model_state_dict(network),
+            safe_serialization=True,
+            unet_lora_adapter_metadata={key: _plain(value) for key, value in configuration.items()},
+        )
+        path = folder / "pytorch_lora_weights.safetensors"
+        _add_metadata(path, metadata)
+        return path
+
+
+def _check_folder(path: str) -> None:
+    folder = Path(path)
+    if folder.is_dir() and not (folder / "model_index.json").is_file():
+        raise DataError(
+            [Problem(_OPTION, f"{_OPTION} must be a diffusers folder with a model_index.json, got {path!r}, which has none")]
+        )
+    looks_local = folder.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1
+    if looks_local and not folder.exists():
+        raise DataError([Problem(_OPTION, f"{_OPTION} must be a folder that exists, got {path!r}; check the path")])
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, set) else value
+
+
+def _add_metadata(path: Path, metadata: dict[str, str]) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(path, framework="pt") as file:
+        existing = file.metadata() or {}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    clash = sorted(set(existing) & set(metadata))
+    if clash:
+        raise ValueError(f"adapter metadata already has {json.dumps(clash)}")
+    aside = path.with_suffix(".new")
+    save_file(tensors, aside, metadata={**existing, **metadata})
+    aside.replace(path)

@@ -1,0 +1,65 @@
+"""Every picture of numbers: a registry of matplotlib plots, drawn alike on the page, in reports and in files.
+
+A plot is a function ``draw(series) -> Figure`` over a mapping from a label (an arm or a run) to its records. Nothing here
+imports matplotlib until a plot is drawn, so listing the plots costs nothing.
+"""
+
+from __future__ import annotations
+
+from core.plots.registry import Plot
+
+PLOTS: dict[str, Plot] = {
+    plot.name: plot
+    for plot in (
+        Plot("loss", "Training loss", "The loss of each step, thin, and its running mean, thick.", "steps", "loss"),
+        Plot(
+            "probability",
+            "Rollout probability",
+            "The planned chance that an item is rolled out, and the share of items that was.",
+            "steps",
+            "probability",
+        ),
+        Plot(
+            "rollout_length",
+            "Rollout length",
+            "Mean rollout steps over all items of a step, those with k = 0 included.",
+            "steps",
+            "rollout_length",
+        ),
+        Plot(
+            "rollout_drift",
+            "Drift of the live rollouts",
+            "How far the rolled states of the training itself lie from the true path.",
+            "steps",
+            "rollout_drift",
+        ),
+        Plot(
+            "drift_m1",
+            "Paired drift M1",
+            "How far self-generated states lie from the true path, mean over the inference grid. Compare arms only: "
+            "a perfect model is above 0 too.",
+            "drift",
+            "drift_m1",
+        ),
+        Plot(
+            "drift_m1_timestep",
+            "Paired drift M1 by timestep",
+            "M1 at each timestep of the inference grid, at the last probe.",
+            "drift",
+            "drift_m1_timestep",
+        ),
+        Plot(
+            "drift_v",
+            "Variance V at the end of the chain",
+            "Below another arm: its pictures are shrunk or washed out; above: inflated.",
+            "drift",
+            "drift_v",
+        ),
+        Plot("grad_norm", "Gradient norm", "Norm of the gradient before clipping.", "steps", "grad_norm"),
+        Plot("learning_rate", "Learning rate", "Learning rate of each step.", "steps", "learning_rate"),
+        Plot("ramp", "Probability over the training", "The chance of a rollout at each step.", "preview", "ramp"),
+        Plot("offsets", "Rollout lengths drawn", "How often each length k is drawn.", "preview", "offsets"),
+        Plot("touched", "Timesteps touched", "Where rollouts start and which part of the path they cover.", "preview", "touched"),
+        Plot("cost", "Cost of a training step", "Time of a step relative to plain training.", "preview", "cost"),
+    )
+}

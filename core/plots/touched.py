@@ -1,0 +1,36 @@
+"""Where rollouts start and which part of the path from noise to picture they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from core.plots.figure import add_legend, arm_styles, describe, new_axes, say_empty
+from core.plots.preview import OFF, Preview, latest
+from core.rollout.offsets import touched_timesteps
+
+BINS = 50
+
+
+def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
+    """Share of the picked items per bin of timesteps that a rollout passes, as an area; where it starts, as a line."""
+    figure, axes = new_axes("timestep (0 = clean)", "share of picked items")
+    shown = {label: preview for label, preview in latest(series).items() if preview.options.enabled}
+    if not shown:
+        say_empty(axes, OFF)
+        return describe(figure, f"{OFF}.")
+    styles, summary = arm_styles(list(series)), []
+    for label, preview in shown.items():
+        touched = touched_timesteps(preview.options, preview.last, bins=BINS)
+        middle = (touched["edges"][:-1] + touched["edges"][1:]) / 2
+        prefix = f"{label}: " if len(shown) > 1 else ""
+        axes.fill_between(middle, touched["covered"], step="mid", alpha=0.25, color=styles[label].colour, linewidth=0, label=f"{prefix}passed by a rollout")
+        axes.plot(middle, touched["source"], linewidth=1.6, drawstyle="steps-mid", label=f"{prefix}start of the rollout", **styles[label].line)
+        peak = int(np.argmax(touched["covered"]))
+        summary.append(f"{label}: most rollouts pass timestep {middle[peak]:.0f}, where {touched['covered'][peak]:.0%} of the picked items do")
+    axes.set_ylim(bottom=0)
+    axes.invert_xaxis()
+    add_legend(axes)
+    return describe(figure, "; ".join(summary) + ".")

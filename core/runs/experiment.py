@@ -1,0 +1,230 @@
+"""Experiments: matched arms in one folder, trained one after another by a driver process of their own."""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from core.config.run import RunConfig
+from core.errors import RunError, WorkbenchError
+from core.runs.arms import DEFAULT_ARMS, Arm, resolve_arms
+from core.runs.driver import Command, Driver, Say, outcome
+from core.runs.experiment_folder import FILE_NAME, ArmRun, Experiment, find_experiment, list_experiments
+from core.runs.files import new_folder, to_json, write_whole
+from core.runs.folder import RunFolder
+from core.runs.heartbeat import StatusWriter
+from core.runs.launch import kill_group, launch, reap
+from core.runs.liveness import Identity
+from core.runs.lock import record_launch, starting
+from core.runs.process import GRACE_SECONDS, advance_stop, kill_run, request_stop, stop_run
+from core.runs.status import Label, State, derive_state, live_process
+from core.runs.workspace import Workspace, workspace_of
+
+__all__ = [
+    "ArmRun",
+    "Experiment",
+    "ExperimentState",
+    "advance_experiment_stop",
+    "create_experiment",
+    "experiment_state",
+    "find_experiment",
+    "kill_experiment",
+    "list_experiments",
+    "run_experiment",
+    "start_experiment",
+    "stop_experiment",
+]
+
+DRIVER_PATIENCE = 4  # the driver gets signals only after its arm had time for all of its own
+
+
+@dataclass(frozen=True)
+class ExperimentState:
+    """What may be believed of an experiment.
+
+    Attributes:
+        label: As for a run; running while its driver or one of its arms runs.
+        message: One or more lines for people.
+        arms: Each arm with its state. An arm that will not be trained any more counts as stopped.
+        driver: The state of the process that trains them one after another.
+    """
+
+    label: Label
+    message: str
+    arms: tuple[tuple[ArmRun, State], ...]
+    driver: State
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will come by itself."""
+        return self.driver.final and all(state.final for _, state in self.arms)
+
+    @property
+    def current(self) -> ArmRun | None:
+        """The arm that is being trained."""
+        return next((arm for arm, state in self.arms if state.live), None)
+
+
+def create_experiment(
+    workspace: Workspace, name: str, config: RunConfig, arms: Sequence[str | Arm] = DEFAULT_ARMS
+) -> Experiment:
+    """Makes an experiment and all of its arms' run folders.
+
+    Args:
+        workspace: Where it goes.
+        name: What the user calls it; the folder gets its slug, with -2, -3 … where that is taken.
+        config: What the arms share.
+        arms: ``teacher-forced``, ``rollout``, ``too-long``, or arms of one's own; the first is the reference.
+
+    Raises:
+        RunError: If the comparison is not fair (see ``resolve_arms``) or a folder cannot be written.
+        ConfigError: If an arm's changes do not go with the config.
+    """
+    resolved = resolve_arms(config, arms)
+    path = new_folder(workspace.experiments_dir, name)
+    try:
+        rows = []
+        for arm in resolved:
+            run = RunFolder.create(path, arm.arm, arm.config, arm=arm.arm, label=arm.label, experiment=path.name)
+            rows.append({"arm": arm.arm, "run": run.name, "label": arm.label, "changes": dict(arm.changes)})
+        facts = {"name": path.name, "title": name.strip(), "created": time.time(), "arms": rows}
+        write_whole(path / FILE_NAME, to_json(facts, indent=2), durable=True)
+    except WorkbenchError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    return Experiment(path)
+
+
+def experiment_state(experiment: Experiment) -> ExperimentState:
+    """What may be believed of an experiment, its driver's and its arms' processes included."""
+    driver = derive_state(experiment.folder)
+    arms = [(arm, derive_state(arm.run)) for arm in experiment.arms]
+    if driver.final:
+        arms = [(arm, _never(state) if state.label == "queued" else state) for arm, state in arms]
+    working = [arm.arm for arm, state in arms if state.live]
+    if not driver.live and working:
+        stopping = any(state.label == "stopping" for _, state in arms)
+        message = f"{working[0]} goes on, but the process that would start the next arm is gone"
+        return ExperimentState("stopping" if stopping else "running", message, tuple(arms), driver)
+    return ExperimentState(driver.label, driver.message, tuple(arms), driver)
+
+
+def run_experiment(
+    experiment: Experiment, *, say: Say | None = None, command: Command | None = None, grace: float = GRACE_SECONDS
+) -> ExperimentState:
+    """Trains the arms that are not done, one after another; this process is the driver.
+
+    SIGINT, SIGTERM or the experiment's control file stop the current arm cleanly and start no other; a second signal
+    ends the arm at once. A failed arm does not stop the others.
+
+    Args:
+        experiment: What to train.
+        say: Takes a line for people at every start and end of an arm.
+        command: The argument list that trains a run, in place of ``python -m core run RUN``.
+        grace: Seconds until each next signal when an arm is to stop.
+
+    Raises:
+        RunError: If a training is in progress in the workspace (named) or the folder cannot be written.
+    """
+    workspace = workspace_of(experiment.path)
+    with starting(workspace.root):
+        record_launch(workspace.root, f'experiment "{experiment.name}"', experiment.path, Identity.own())
+        writer = StatusWriter(experiment.folder, phase="loading")
+    driver = Driver(
+        experiment.folder, writer, arm_command if command is None else command, _nothing if say is None else say, grace
+    )
+    try:
+        was_stopped = driver.train([arm.run for arm in experiment.arms])
+    except (OSError, WorkbenchError) as error:
+        writer.finish("failed", error=str(error))
+        raise
+    problem = outcome([(arm.arm, derive_state(arm.run)) for arm in experiment.arms])
+    if was_stopped:
+        writer.finish("stopped", message=problem or "all arms were done")
+    elif problem is not None:
+        writer.finish("failed", error=problem)
+    else:
+        writer.update(step=len(experiment.arms))
+        writer.finish("done", message="all arms are done")
+    return experiment_state(experiment)
+
+
+def arm_command(run: RunFolder) -> list[str]:
+    """The command that trains an arm: from its last checkpoint where an earlier attempt left one."""
+    has_checkpoint = run.checkpoints_dir.is_dir() and any(run.checkpoints_dir.glob("step-*"))
+    return [sys.executable, "-m", "core", "resume" if has_checkpoint else "run", str(run.path)]
+
+
+def start_experiment(
+    experiment: Experiment, python: str = sys.executable, *, command: Sequence[str] | None = None
+) -> int:
+    """Starts the driver in the background; it outlives this process.
+
+    Args:
+        experiment: What to train; one that was stopped goes on with the arms that are not done.
+        python: The interpreter.
+        command: Another program for the driver than ``python -m core ab-run EXPERIMENT``.
+
+    Returns:
+        The driver's pid.
+
+    Raises:
+        RunError: If a training is in progress in the workspace (named), all arms are done, the folder cannot be
+            written, or the program cannot be started.
+    """
+    root = workspace_of(experiment.path).root
+    argv = [python, "-m", "core", "ab-run", str(experiment.path)] if command is None else list(command)
+    with starting(root):
+        if derive_state(experiment.folder).label == "done":
+            raise RunError(f'experiment must be one that is not done, got "{experiment.name}"; make a new one')
+        child = launch(experiment.folder, argv)
+        reap(experiment.folder, child)
+        try:
+            record_launch(root, f'experiment "{experiment.name}"', experiment.path, Identity.of(child.pid))
+        except RunError:
+            kill_group(child)
+            raise
+    return child.pid
+
+
+def stop_experiment(experiment: Experiment, grace: float = GRACE_SECONDS) -> ExperimentState:
+    """Asks the current arm to stop and save, and the driver to start no other; poll ``advance_experiment_stop``.
+
+    Raises:
+        RunError: If a control file cannot be written.
+    """
+    if live_process(experiment.folder) is not None:
+        request_stop(experiment.folder, grace * DRIVER_PATIENCE)
+    for arm in experiment.arms:
+        stop_run(arm.run, grace)
+    return advance_experiment_stop(experiment)
+
+
+def advance_experiment_stop(experiment: Experiment) -> ExperimentState:
+    """Sends the signals that are due to the arms and the driver; returns the state. Cheap without a stop request."""
+    for arm in experiment.arms:
+        advance_stop(arm.run)
+    advance_stop(experiment.folder)
+    return experiment_state(experiment)
+
+
+def kill_experiment(experiment: Experiment) -> ExperimentState:
+    """Ends the current arm at once, without saving, and starts no other.
+
+    Raises:
+        RunError: If a control file cannot be written.
+    """
+    if live_process(experiment.folder) is not None:
+        request_stop(experiment.folder, GRACE_SECONDS)
+    for arm in experiment.arms:
+        kill_run(arm.run)
+    return experiment_state(experiment)
+
+
+def _never(state: State) -> State:
+    return replace(state, label="stopped", message="not trained: the experiment ended before its turn")
+
+
+def _nothing(line: str) -> None:
+    """Takes a line that nobody wants to read."""

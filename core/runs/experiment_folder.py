@@ -1,0 +1,109 @@
+"""The experiment folder: ``experiment.json`` and its arms' run folders, side by side."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import RunError
+from core.runs.files import read_object
+from core.runs.folder import RunFolder, created_at, folders_with
+from core.runs.workspace import Workspace, is_slug
+
+FILE_NAME = "experiment.json"
+
+
+@dataclass(frozen=True)
+class ArmRun:
+    """An arm that has a run folder.
+
+    Attributes:
+        arm: Its name.
+        label: What people read.
+        changes: The options, by flat name, in which it departs from the experiment's config.
+        run: Its run folder.
+    """
+
+    arm: str
+    label: str
+    changes: dict[str, Any]
+    run: RunFolder
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment's folder; making the object touches nothing on disk.
+
+    Attributes:
+        path: Absolute path of the folder.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        """Makes the path absolute."""
+        object.__setattr__(self, "path", Path(self.path).absolute())
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.name
+
+    @property
+    def file_path(self) -> Path:
+        """Name, time and arms; written once."""
+        return self.path / FILE_NAME
+
+    @property
+    def folder(self) -> RunFolder:
+        """The driver's status, journal, log and control files, which lie as those of a run do."""
+        return RunFolder(self.path)
+
+    @property
+    def title(self) -> str:
+        """What the user called it."""
+        title = self._facts().get("title")
+        return title if isinstance(title, str) and title else self.name
+
+    @property
+    def created(self) -> float:
+        """When it was made, unix time."""
+        return created_at(self.file_path, self.file_path)
+
+    @property
+    def arms(self) -> tuple[ArmRun, ...]:
+        """Its arms in their order; an entry that names no folder within the experiment is left out."""
+        rows = self._facts().get("arms")
+        found = [self._arm(row) for row in rows] if isinstance(rows, list) else []
+        return tuple(arm for arm in found if arm is not None)
+
+    def _arm(self, row: Any) -> ArmRun | None:
+        if not isinstance(row, dict) or not isinstance(row.get("run"), str) or not is_slug(row["run"]):
+            return None
+        changes = row.get("changes")
+        name = str(row.get("arm", row["run"]))
+        changes = changes if isinstance(changes, dict) else {}
+        return ArmRun(name, str(row.get("label", name)), changes, RunFolder(self.path / row["run"]))
+
+    def _facts(self) -> dict[str, Any]:
+        facts = read_object(self.file_path)
+        return {} if facts is None else facts
+
+
+def list_experiments(workspace: Workspace) -> list[Experiment]:
+    """The workspace's experiments, newest first; what is none is passed over."""
+    found = [Experiment(path) for path in folders_with(workspace.experiments_dir, FILE_NAME)]
+    return sorted(found, key=lambda experiment: (experiment.created, experiment.name), reverse=True)
+
+
+def find_experiment(workspace: Workspace, name: str) -> Experiment:
+    """The experiment that a page or a command names. The name is not trusted.
+
+    Raises:
+        RunError: If it is no such name, leads out of the workspace, or there is no such experiment.
+    """
+    if not is_slug(name):
+        raise RunError(f'experiment must be a name such as "demo-ab", got "{name}"')
+    path = workspace.inside(workspace.experiments_dir / name)
+    if not (path / FILE_NAME).is_file():
+        raise RunError(f'experiment must be one of those in {workspace.experiments_dir}, got "{name}"')
+    return Experiment(path)

@@ -1,0 +1,139 @@
+"""Append-only journals: one JSON object a line. Writers append whole lines, readers forgive what a crash left."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import RunError
+from core.runs.files import cannot_write, is_number, parse_object, to_json, write_whole
+
+
+def append(path: Path, record: Mapping[str, Any]) -> None:
+    """Adds one record in a single write, so that several writers never mix within a line.
+
+    A line that an earlier crash tore is closed first: it costs itself, not the record after it.
+
+    Args:
+        path: The journal; made when missing, its folder must exist.
+        record: What JSON can hold; arrays and their scalars become plain numbers, NaN and infinities null.
+
+    Raises:
+        RunError: If the line cannot be written whole, for example because the disk is full.
+    """
+    line = to_json(record).encode() + b"\n"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            size = os.fstat(fd).st_size
+            if size > 0 and os.pread(fd, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            written = os.write(fd, line)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if written < len(line):
+        raise RunError(f"{path} must take a whole line, got a part of it only; free some space on that disk")
+
+
+class Tail:
+    """Reads a journal as it grows, by byte offset, up to its last newline.
+
+    Attributes:
+        bad_lines: How many finished lines were no JSON object, since the journal's beginning.
+        torn: Whether bytes wait after the last newline: a line that is being written, or that a crash tore.
+        restarted: Whether the latest ``read`` began anew because the journal was cut or replaced (a resumed run);
+            what was read before is void then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Starts before the first line; the file need not exist yet."""
+        self.path = path
+        self.bad_lines = 0
+        self.torn = False
+        self.restarted = False
+        self._offset = 0
+        self._inode: int | None = None
+
+    def read(self) -> list[dict[str, Any]]:
+        """The records that were finished since the last call; empty where there is nothing new or no file yet."""
+        self.restarted = False
+        try:
+            with self.path.open("rb") as file:
+                return self._parse(self._unread(file.fileno()))
+        except OSError:
+            if self._offset > 0:
+                self._begin_anew()
+            return []
+
+    def _unread(self, fd: int) -> bytes:
+        """The bytes after the last newline that was read; from the beginning when this is another journal."""
+        facts = os.fstat(fd)
+        replaced = self._inode is not None and self._inode != facts.st_ino
+        cut = facts.st_size < self._offset or (self._offset > 0 and os.pread(fd, 1, self._offset - 1) != b"\n")
+        if replaced or cut:
+            self._begin_anew()
+        self._inode = facts.st_ino
+        if facts.st_size == self._offset:
+            return b""
+        os.lseek(fd, self._offset, os.SEEK_SET)
+        with os.fdopen(os.dup(fd), "rb") as file:
+            return file.read()
+
+    def _begin_anew(self) -> None:
+        self.restarted = self._offset > 0
+        self.bad_lines = 0
+        self._offset = 0
+        self._inode = None
+
+    def _parse(self, data: bytes) -> list[dict[str, Any]]:
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        self.torn = end < len(data)
+        lines = [line for line in data[:end].split(b"\n") if line.strip()]
+        records = [parse_object(line) for line in lines]
+        good = [record for record in records if record is not None]
+        self.bad_lines += len(records) - len(good)
+        return good
+
+
+def read_all(path: Path) -> list[dict[str, Any]]:
+    """Every finished record of a journal; use ``Tail`` to learn how many lines were bad."""
+    return Tail(path).read()
+
+
+def truncate_after(path: Path, step: int) -> int:
+    """Drops the records after an optimizer step, for a run that resumes from a checkpoint of that step.
+
+    Records without a step stay. Torn and garbage lines go. The journal is rewritten aside and renamed: a crash in
+    between leaves the old one. No other process may append meanwhile.
+
+    Args:
+        path: The journal; a missing one stays missing.
+        step: The last step to keep.
+
+    Returns:
+        How many lines were dropped, bad ones included.
+
+    Raises:
+        RunError: If the journal cannot be read or rewritten.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    kept = [line for line in lines if _is_until(parse_object(line), step)]
+    if len(kept) < len(lines):
+        write_whole(path, b"".join(line + b"\n" for line in kept), durable=True)
+    return len(lines) - len(kept)
+
+
+def _is_until(record: dict[str, Any] | None, step: int) -> bool:
+    if record is None:
+        return False
+    at = record.get("step")
+    return not is_number(at) or at <= step

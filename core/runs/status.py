@@ -1,0 +1,224 @@
+"""What a run's process says about itself (``status.json``), and what may be believed of it (``derive_state``)."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from core.runs.explain import cause, hint, with_log
+from core.runs.files import is_number, parse_object, read_bounded, to_json, write_whole
+from core.runs.folder import RunFolder
+from core.runs.liveness import Exit, Identity, identity_in, read_exit, read_identity, read_launcher
+
+Phase = Literal[
+    "queued", "loading", "caching", "class_images", "training", "sampling", "saving", "done", "stopped", "failed"
+]
+Label = Literal["queued", "running", "stopping", "done", "stopped", "failed", "lost"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+FINAL_PHASES: tuple[Phase, ...] = ("done", "stopped", "failed")
+FINAL_LABELS: tuple[Label, ...] = ("done", "stopped", "failed", "lost")
+RECORD_SECONDS = 0.5  # how long a launcher may take from the end of its child to the exit record
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the process last said.
+
+    Attributes:
+        phase: What it is doing, or how it ended.
+        step: Optimizer steps taken.
+        total: Optimizer steps planned.
+        pid: Its process; None before it has said anything itself.
+        create_time: When that process began, unix time.
+        heartbeat: When this was written, unix time; 0 when never.
+        started: When the process began its work, unix time; 0 when it has not.
+        error: Why it failed, a sentence.
+        hint: What to change, a sentence that names the options.
+        message: What it is doing, a sentence for people.
+        progress: 0..1 within the phase.
+        arm: Which arm of an experiment it trains.
+    """
+
+    phase: Phase = "queued"
+    step: int = 0
+    total: int = 0
+    pid: int | None = None
+    create_time: float | None = None
+    heartbeat: float = 0.0
+    started: float = 0.0
+    error: str | None = None
+    hint: str | None = None
+    message: str = ""
+    progress: float = 0.0
+    arm: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Status":
+        """Reads what a status file holds; a field of the wrong type counts as missing."""
+        identity = identity_in(data.get("pid"), data.get("create_time"))
+        phase = data.get("phase")
+        return cls(
+            phase=phase if phase in PHASES else "loading",
+            step=int(_number(data, "step")),
+            total=int(_number(data, "total")),
+            pid=None if identity is None else identity.pid,
+            create_time=None if identity is None else identity.create_time,
+            heartbeat=_number(data, "heartbeat"),
+            started=_number(data, "started"),
+            error=_text(data, "error"),
+            hint=_text(data, "hint"),
+            message=_text(data, "message") or "",
+            progress=min(max(_number(data, "progress"), 0.0), 1.0),
+            arm=_text(data, "arm"),
+        )
+
+    @property
+    def identity(self) -> Identity | None:
+        """The process that wrote it."""
+        return identity_in(self.pid, self.create_time)
+
+    @property
+    def final(self) -> bool:
+        """Whether the process said that it is over."""
+        return self.phase in FINAL_PHASES
+
+
+@dataclass(frozen=True)
+class State:
+    """What may be believed of a run, its process included.
+
+    Attributes:
+        label: queued (not started), running, stopping (asked to, still alive), done, stopped, failed, or lost (the
+            process is gone and nobody knows how it ended).
+        status: What the process last said; step and phase are the last known.
+        message: One or more lines for people: what it does, or why it ended.
+        hint: What to do about it, if anything is known.
+        live: Whether its process runs.
+        heartbeat_age: Seconds since the process last said anything; None when it never did.
+        exit: How the process ended, where somebody saw it.
+    """
+
+    label: Label
+    status: Status
+    message: str
+    hint: str | None
+    live: bool
+    heartbeat_age: float | None
+    exit: Exit | None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will come by itself."""
+        return self.label in FINAL_LABELS
+
+
+def write_status(folder: RunFolder, status: Status, *, durable: bool = False) -> None:
+    """Replaces the status file whole.
+
+    Args:
+        folder: The run.
+        status: What to say.
+        durable: Whether to wait for the disk; for the last word, not for heartbeats.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    write_whole(folder.status_path, to_json(asdict(status)), durable=durable)
+
+
+def read_status(folder: RunFolder) -> Status:
+    """What the process last said; never raises.
+
+    Without a status file the run is queued. A file that cannot be understood says only that the run once began.
+    """
+    data = read_bounded(folder.status_path)
+    if data is None:
+        return Status()
+    facts = parse_object(data)
+    if facts is None:
+        return Status(phase="loading", message="its status.json cannot be read")
+    return Status.from_dict(facts)
+
+
+def live_process(folder: RunFolder, status: Status | None = None) -> Identity | None:
+    """The run's process if it runs: the one that was launched for it, else the one that wrote the status."""
+    said = (read_status(folder) if status is None else status).identity
+    for identity in (read_identity(folder.process_path), said):
+        if identity is not None and identity.alive():
+            return identity
+    return None
+
+
+def derive_state(folder: RunFolder) -> State:
+    """What may be believed: the status reconciled with the process, its exit record and the control file."""
+    status = read_status(folder)
+    live = live_process(folder, status) is not None
+    if not live and not status.final:
+        _await_record(folder)
+        status = read_status(folder)  # its last word may have come after the first look
+    exited = read_exit(folder.exit_path)
+    if exited is not None and not is_about(folder, status, exited):
+        exited = None
+    label = _label(folder, status, exited, live)
+    age = max(time.time() - status.heartbeat, 0.0) if status.heartbeat > 0 else None
+    message, advice = _words(folder, label, status, exited, age)
+    return State(label, status, message, advice, live, age, exited)
+
+
+def is_about(folder: RunFolder, status: Status, exited: Exit) -> bool:
+    """Whether an exit record is about the run's latest process, not about one of an earlier life."""
+    launched = read_identity(folder.process_path)
+    return exited.pid == (status.pid if launched is None else launched.pid)
+
+
+def _await_record(folder: RunFolder) -> None:
+    """Gives a living launcher the moment that it needs to record the end of its child."""
+    launcher = read_launcher(folder.process_path)
+    if launcher is None or not launcher.alive():
+        return
+    deadline = time.monotonic() + RECORD_SECONDS
+    while not folder.exit_path.exists() and time.monotonic() < deadline:
+        time.sleep(RECORD_SECONDS / 20)
+
+
+def _label(folder: RunFolder, status: Status, exited: Exit | None, live: bool) -> Label:
+    if status.phase == "done" and not live and exited is not None and exited.code != 0:
+        return "failed"
+    if status.phase in ("done", "stopped", "failed"):
+        return status.phase
+    if live:
+        return "stopping" if folder.stop_path.exists() else "running"
+    if status.phase == "queued":
+        return "queued"
+    if folder.stop_path.exists():
+        return "stopped"
+    return "lost" if exited is None else "failed"
+
+
+def _words(
+    folder: RunFolder, label: Label, status: Status, exited: Exit | None, age: float | None
+) -> tuple[str, str | None]:
+    """Message and hint for a label."""
+    if label == "queued":
+        return "not started yet", None
+    if label == "lost":
+        seen = "" if age is None else f", {age:.0f} s after its last sign of life"
+        return with_log(folder, f"the process is gone and left no word{seen}"), status.hint
+    if label == "stopped" and not status.final:
+        return "stopped before it could save", status.hint
+    if label == "failed" and status.error is not None:
+        return status.error, status.hint
+    if label == "failed" and exited is not None:
+        return cause(folder, exited, status.phase), status.hint if status.hint is not None else hint(exited)
+    return status.message if status.message else status.phase.replace("_", " "), status.hint
+
+
+def _number(data: Mapping[str, Any], key: str) -> float:
+    value = data.get(key)
+    return float(value) if is_number(value) and math.isfinite(value) else 0.0
+
+
+def _text(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,97 @@
+"""Pictures from fixed seeds: equal in every arm but for the weights that draw them."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from core import __version__
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How pictures are drawn.
+
+    Attributes:
+        steps: sampling steps of the pipeline's own scheduler.
+        guidance: classifier-free guidance; 1 is none.
+        size: side in pixels.
+        batch: pictures that are drawn together.
+    """
+
+    steps: int
+    guidance: float
+    size: int
+    batch: int = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One drawn picture and where it belongs: prompt index, prompt, seed."""
+
+    prompt_index: int
+    prompt: str
+    seed: int
+    picture: Image.Image
+
+
+def generate(
+    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe, *, on_step: Callable[[], None]
+) -> Iterator[Sample]:
+    """Draws every prompt with every seed.
+
+    Each picture starts from a CPU generator of its own seed, so the noise does not depend on the batch or the device.
+
+    Args:
+        pipeline: a diffusers text-to-image pipeline.
+        prompts: texts, encoded as they stand.
+        seeds: of the first noise.
+        recipe: steps, guidance, size.
+        on_step: called after each sampling step; an exception that it raises ends the drawing.
+    """
+
+    def callback(_pipeline: Any, _index: int, _timestep: Any, kwargs: dict) -> dict:
+        on_step()
+        return kwargs
+
+    jobs = [(index, prompt, seed) for index, prompt in enumerate(prompts) for seed in seeds]
+    for start in range(0, len(jobs), recipe.batch):
+        chunk = jobs[start : start + recipe.batch]
+        with torch.inference_mode():
+            pictures = pipeline(
+                [prompt for _, prompt, _ in chunk],
+                num_inference_steps=recipe.steps,
+                guidance_scale=recipe.guidance,
+                generator=[torch.Generator().manual_seed(seed) for *_, seed in chunk],
+                height=recipe.size,
+                width=recipe.size,
+                callback_on_step_end=callback,
+            ).images
+        for (index, prompt, seed), picture in zip(chunk, pictures, strict=True):
+            yield Sample(index, prompt, seed, picture)
+
+
+def sample_path(folder: Path, step: int, sample: Sample) -> Path:
+    """``step-000500/p00-s42.png`` below ``folder``."""
+    return folder / f"step-{step:06d}" / f"p{sample.prompt_index:02d}-s{sample.seed}.png"
+
+
+def save_sample(folder: Path, step: int, sample: Sample, recipe: Recipe, **facts: str | int) -> Path:
+    """Writes a PNG that says how it was made: a ``parameters`` text as other tools write, and ``rollout`` as JSON."""
+    path = sample_path(folder, step, sample)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = PngInfo()
+    text.add_text(
+        "parameters",
+        f"{sample.prompt}\nSteps: {recipe.steps}, CFG scale: {recipe.guidance}, Seed: {sample.seed}, "
+        f"Size: {recipe.size}x{recipe.size}, Version: rollout-workbench {__version__}",
+    )
+    record = {"prompt": sample.prompt, "seed": sample.seed, "step": step, **asdict(recipe), **facts}
+    text.add_text("rollout", json.dumps(record))
+    sample.picture.save(path, pnginfo=text)
+    return path

@@ -1,0 +1,1 @@
+"""The trainer: config to parts, the step, the loop."""

@@ -1,0 +1,147 @@
+"""What one micro-step trains on, drawn for the global batch; each process takes its slice."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.data.latents import LatentSet
+from core.rollout.plan import RolloutPlan, draw_plan
+from core.training.streams import Purpose, key, stream
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in a run a micro-step lies: optimizer ``step`` from 0, ``micro`` step within it."""
+
+    step: int
+    micro: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of a micro-step.
+
+    Attributes:
+        clean: latents.
+        noise: the noise that is mixed in.
+        condition: one row an item.
+        plan: where each item starts its rollout and where it lands; ``plan.target`` is the trained timestep.
+        weight: share of each item in the loss: the losses' weighted sum is the mean over the global batch.
+    """
+
+    clean: Float[Tensor, "batch c h w"]
+    noise: Float[Tensor, "batch c h w"]
+    condition: Tensor
+    plan: RolloutPlan
+    weight: Float[Tensor, "batch"]
+
+    def to(self, device: torch.device) -> "Batch":
+        """On a device; the plan stays on the CPU, where the engine reads it."""
+        moved = (value.to(device, non_blocking=True) for value in (self.clean, self.noise, self.condition, self.weight))
+        clean, noise, condition, weight = moved
+        return Batch(clean, noise, condition, self.plan, weight)
+
+
+@lru_cache(maxsize=8)
+def _permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> list[int]:
+    return torch.randperm(count, generator=stream(seed, purpose, epoch)).tolist()
+
+
+def shuffled(seed: int, purpose: Purpose, first: int, size: int, count: int) -> list[int]:
+    """Picture indices of the data stream's places ``first`` to ``first + size``: each epoch is a new permutation."""
+    places = range(first, first + size)
+    return [_permutation(seed, purpose, place // count, count)[place % count] for place in places]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One set of pictures in the batch.
+
+    Attributes:
+        pictures: the encoded set.
+        order: stream that orders the pictures.
+        variant: stream that picks crop and side.
+        loss_weight: of the set's mean loss.
+    """
+
+    pictures: LatentSet
+    order: Purpose
+    variant: Purpose
+    loss_weight: float
+
+
+class BatchStream:
+    """Draws batches by position.
+
+    The instance pictures come first, then as many class pictures where prior preservation is on.
+    """
+
+    def __init__(
+        self, sources: list[Source], *, seed: int, batch_size: int, micro_steps: int, caption_dropout: float,
+        kind: str, last: int, rollout: Any, grid: Tensor | None, process: int = 0, processes: int = 1,
+    ):  # fmt: skip
+        self.sources, self.seed, self.batch_size, self.micro_steps = sources, seed, batch_size, micro_steps
+        self.caption_dropout, self.kind, self.last = caption_dropout, kind, last
+        self.rollout, self.grid = rollout, grid
+        self.process, self.processes = process, processes
+
+    @property
+    def items(self) -> int:
+        """Items of the global batch in one optimizer step."""
+        return self.batch_size * self.processes * len(self.sources) * self.micro_steps
+
+    def draw(self, position: Position, probability: float) -> Batch:
+        """This process's share of the micro-step at ``position``, on the CPU."""
+        share = self._share()
+        clean, condition, weight = self._pictures(position)
+        timestep = self._timesteps(position, len(clean))
+        noise = torch.randn(clean.shape, generator=stream(self.seed, "noise", position.step, position.micro))
+        plan = draw_plan(
+            self.rollout, timestep, probability=probability, last=self.last,
+            generator=stream(self.seed, "plan", position.step, position.micro), grid=self.grid,
+        )  # fmt: skip
+        mine = RolloutPlan(
+            source=plan.source[share], target=plan.target[share], steps=plan.steps[share], grid=plan.grid
+        )
+        return Batch(clean[share], noise[share], condition[share], mine, weight[share])
+
+    def _share(self) -> Tensor:
+        one = torch.arange(self.batch_size) + self.process * self.batch_size
+        return torch.cat([one + index * self.batch_size * self.processes for index in range(len(self.sources))])
+
+    def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor]:
+        size = self.batch_size * self.processes
+        first = (position.step * self.micro_steps + position.micro) * size
+        clean, condition, weight = [], [], []
+        for source in self.sources:
+            pictures = source.pictures
+            picks = torch.tensor(shuffled(self.seed, source.order, first, size, len(pictures)))
+            chance = torch.rand(size, generator=stream(self.seed, source.variant, position.step, position.micro))
+            variant = (chance * pictures.variants[picks]).long()
+            clean.append(pictures.latents[pictures.first[picks] + variant])
+            condition.append(pictures.conditions[pictures.prompt[picks]])
+            weight.append(torch.full((size,), source.loss_weight / size))
+        return torch.cat(clean), self._drop_captions(torch.cat(condition), position), torch.cat(weight)
+
+    def _drop_captions(self, condition: Tensor, position: Position) -> Tensor:
+        chance = torch.rand(
+            len(condition), generator=stream(self.seed, "caption_dropout", position.step, position.micro)
+        )
+        dropped = (chance < self.caption_dropout).view(-1, *[1] * (condition.dim() - 1))
+        return torch.where(dropped, self.sources[0].pictures.empty, condition)
+
+    def _timesteps(self, position: Position, count: int) -> Tensor:
+        """Uniform for variance preserving; logit-normal for flow matching (Esser et al. 2024, section 3.1)."""
+        generator = stream(self.seed, "timestep", position.step, position.micro)
+        if self.kind == "flow_matching":
+            return torch.sigmoid(torch.randn(count, generator=generator)) * self.last
+        return torch.randint(0, self.last + 1, (count,), generator=generator)
+
+
+def seed_dropout(seed: int, position: Position, process: int) -> None:
+    """Sets the global generator, which LoRA dropout draws from, to this micro-step's own stream."""
+    torch.manual_seed(key(seed, "dropout", position.step, position.micro, process))

@@ -1,0 +1,207 @@
+"""Configuration to parts: the only place where the two meet."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from diffusers.optimization import get_scheduler
+from torch import Tensor, nn
+
+from core.config.paths import EMBEDDED_BASE, EMBEDDED_BASE_DIR, resolve_path
+from core.config.run import RunConfig
+from core.config.scheduled_sampling import reach_problem
+from core.config.supported import check_supported
+from core.data.dreambooth import Item, scan_folder
+from core.data.latents import LatentSet, encode
+from core.errors import ConfigError, Problem
+from core.evaluation.drift import inference_grid
+from core.models import FAMILIES
+from core.models.family import Family
+from core.training.adapter import add_adapter
+from core.training.batches import BatchStream, Source
+from core.training.class_images import class_items
+from core.training.objective import MIN_SNR_KINDS
+from core.training.report import Report
+from core.training.step import StepOptions
+from core.training.streams import stream
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a training needs, assembled.
+
+    Attributes:
+        config: of the run; the loop reads only counts and intervals from it.
+        accelerator: device, precision, accumulation, processes.
+        family: the base model.
+        network: the adapted network, prepared by the accelerator.
+        optimizer: over the adapter's parameters, prepared.
+        scheduler: of the learning rate; one step an optimizer step.
+        stream: draws batches.
+        options: of the step.
+        probe: what the drift probe is made of.
+    """
+
+    config: RunConfig
+    accelerator: Accelerator
+    family: Family
+    network: nn.Module
+    optimizer: Any
+    scheduler: Any
+    stream: BatchStream
+    options: StepOptions
+    probe: "ProbeSet"
+
+
+@dataclass(frozen=True)
+class ProbeSet:
+    """Pairs and grid of the drift probe: equal in all arms and at all steps."""
+
+    clean: Tensor
+    noise: Tensor
+    condition: Tensor
+    grid: Tensor
+
+
+def make_accelerator(config: RunConfig) -> Accelerator:
+    """Device and precision.
+
+    Raises:
+        ConfigError: the precision is not to be had on this device.
+    """
+    precision = config.training.mixed_precision
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError(
+            [Problem("mixed_precision", "mixed_precision must be no or bf16 without a GPU, got 'fp16'; use bf16 or no")]
+        )
+    return Accelerator(
+        mixed_precision=precision,
+        gradient_accumulation_steps=config.training.gradient_accumulation_steps,
+        dataloader_config=DataLoaderConfiguration(),
+    )
+
+
+def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Accelerator) -> Parts:
+    """Loads, encodes, adapts and prepares.
+
+    Args:
+        config: validated; what cannot be honoured is refused here, before the first step.
+        class_folder: where class pictures are kept.
+        report: phases and progress.
+        accelerator: from :func:`make_accelerator`.
+
+    Raises:
+        ConfigError: options that this version or this base model cannot honour, all at once.
+        DataError: pictures, captions or the base model cannot be read.
+    """
+    _refuse(check_supported(config))
+    instance = list(scan_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt).items)
+    report.phase("loading", "loading the base model")
+    family = _load(config)
+    _refuse(_model_problems(config, family))
+    family.to(accelerator.device)
+    sources = _sources(config, family, instance, class_folder, report)
+    network, optimizer, scheduler = _adapted(config, family, accelerator)
+    pictures = sources[0].pictures
+    options = StepOptions(
+        schedule=family.schedule, kind=family.kind, sampler=config.scheduled_sampling.sampler,
+        order=config.scheduled_sampling.order, target=config.scheduled_sampling.target,
+        snr_gamma=config.training.snr_gamma, m2=pictures.latents.square().mean().item(),
+    )  # fmt: skip
+    batches = BatchStream(
+        sources, seed=config.training.seed, batch_size=config.training.train_batch_size,
+        micro_steps=config.training.gradient_accumulation_steps, caption_dropout=config.data.caption_dropout,
+        kind=family.kind, last=family.schedule.last, rollout=config.scheduled_sampling, grid=None,
+        process=accelerator.process_index, processes=accelerator.num_processes,
+    )  # fmt: skip
+    probe = _probe(config, family, pictures)
+    return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe)
+
+
+def model_path(name: str) -> str:
+    """What ``from_pretrained`` is given: the embedded base, an existing local folder, or a hub id as it stands."""
+    if name == EMBEDDED_BASE:
+        return str(EMBEDDED_BASE_DIR)
+    local = resolve_path(name)
+    return str(local) if local.exists() else name
+
+
+def _load(config: RunConfig) -> Family:
+    model = config.model
+    return FAMILIES[model.family].resolve().load(
+        model_path(model.pretrained_model_name_or_path), revision=model.revision, variant=model.variant
+    )
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise ConfigError(problems)
+
+
+def _model_problems(config: RunConfig, family: Family) -> list[Problem]:
+    """What only the loaded base model can tell."""
+    problems, rollout = [], config.scheduled_sampling
+    reach = reach_problem(rollout.max_step_offset, rollout.stride, family.schedule.last)
+    if reach is not None:
+        problems.append(Problem("scheduled_sampling_max_step_offset", reach))
+    if config.training.snr_gamma is not None and family.kind not in MIN_SNR_KINDS:
+        rule = f"snr_gamma must be unset for a {family.kind} base model, got {config.training.snr_gamma}"
+        problems.append(Problem("snr_gamma", rule))
+    if family.kind == "flow_matching" and rollout.enabled and rollout.reflexflow is None:
+        rule = "scheduled_sampling_reflexflow must be false for a flow-matching base model, got unset, which would switch it on"
+        problems.append(Problem("scheduled_sampling_reflexflow", rule))
+    if family.kind == "epsilon" and rollout.enabled and family.schedule.ends_in_pure_noise:
+        rule = "scheduled_sampling_max_step_offset must be 0 for an epsilon base model whose noise schedule ends in pure noise"
+        problems.append(Problem("scheduled_sampling_max_step_offset", rule))
+    return problems
+
+
+def _sources(
+    config: RunConfig, family: Family, instance: list[Item], class_folder: Path, report: Report
+) -> list[Source]:
+    def encoded(items: list[Item], what: str) -> LatentSet:
+        report.phase("caching", f"encoding {what} pictures", len(items), "picture")
+        return encode(
+            items, family.encode_pictures, family.encode_prompts, resolution=config.data.resolution,
+            center_crop=config.data.center_crop, random_flip=config.data.random_flip, progress=report.progress,
+        )  # fmt: skip
+
+    sources = [Source(encoded(instance, "instance"), "order", "variant", 1.0)]
+    if config.data.with_prior_preservation:
+        items = class_items(config, family, class_folder, report)
+        weight = config.data.prior_loss_weight
+        sources.append(Source(encoded(items, "class"), "class_order", "class_variant", weight))
+    return sources
+
+
+def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tuple[nn.Module, Any, Any]:
+    training, lora = config.training, config.lora
+    parameters = add_adapter(
+        family.network, targets=family.lora_targets(lora.lora_targets), rank=lora.rank, alpha=lora.lora_alpha,
+        dropout=lora.lora_dropout, seed=training.seed,
+    )  # fmt: skip
+    if training.gradient_checkpointing:
+        family.network.enable_gradient_checkpointing()  # type: ignore[operator]
+    family.network.train()
+    optimizer = torch.optim.AdamW(
+        parameters, lr=training.learning_rate, betas=(training.adam_beta1, training.adam_beta2),
+        weight_decay=training.adam_weight_decay, eps=training.adam_epsilon,
+    )  # fmt: skip
+    scheduler = get_scheduler(
+        training.lr_scheduler, optimizer, num_warmup_steps=training.lr_warmup_steps,
+        num_training_steps=training.max_train_steps,
+    )  # fmt: skip
+    network, optimizer = accelerator.prepare(family.network, optimizer)
+    return network, optimizer, scheduler
+
+
+def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
+    count = config.validation.drift_pairs
+    which = torch.arange(count) % len(pictures)
+    clean = pictures.latents[pictures.first[which]]
+    noise = torch.randn(clean.shape, generator=stream(config.validation.validation_seed, "drift"))
+    grid = inference_grid(family.pipeline.scheduler, config.validation.validation_num_inference_steps)
+    return ProbeSet(clean, noise, pictures.conditions[pictures.prompt[which]], grid)

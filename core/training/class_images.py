@@ -1,0 +1,56 @@
+"""Class pictures for prior preservation, drawn once by the base model and kept in the workspace."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from core.config.run import RunConfig
+from core.config.paths import resolve_path
+from core.data.dreambooth import Item, scan_folder
+from core.models.family import Family
+from core.samples.generate import Recipe, generate
+from core.training.report import Report
+from core.training.streams import key
+
+
+def class_items(config: RunConfig, family: Family, folder: Path, report: Report) -> list[Item]:
+    """``num_class_images`` pictures of the class: the user's first, then ones that the base model draws.
+
+    Drawn pictures depend on model, prompt, seed and sampling alone, so all arms of an experiment share them. A picture
+    that is already there is not drawn again.
+
+    Args:
+        config: of the run.
+        family: the base model, without an adapter.
+        folder: the workspace's folder for class pictures.
+        report: progress and stop.
+    """
+    data = config.data
+    prompt = str(data.class_prompt)
+    own = [] if data.class_data_dir is None else list(scan_folder(resolve_path(data.class_data_dir), prompt, "class_data_dir").items)
+    own = own[: data.num_class_images]
+    missing = data.num_class_images - len(own)
+    if missing == 0:
+        return own
+    recipe = Recipe(
+        config.validation.validation_num_inference_steps, config.validation.validation_guidance_scale, data.resolution
+    )
+    drawn = folder / _name(config, recipe)
+    seeds = [key(config.training.seed, "class_image", index) for index in range(missing)]
+    absent = [seed for seed in seeds if not (drawn / f"{seed}.png").is_file()]
+    if absent:
+        drawn.mkdir(parents=True, exist_ok=True)
+        report.phase("class_images", "drawing class pictures with the base model", len(absent), "picture")
+        samples = generate(family.pipeline, [prompt], absent, recipe, on_step=report.check)
+        for done, sample in enumerate(samples):
+            aside = drawn / f".{sample.seed}.png"
+            sample.picture.save(aside, format="PNG")
+            aside.rename(drawn / f"{sample.seed}.png")
+            report.progress(done + 1, len(absent))
+    size = data.resolution
+    return own + [Item(drawn / f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]
+
+
+def _name(config: RunConfig, recipe: Recipe) -> str:
+    facts = [config.model.model_dump(), config.data.class_prompt, recipe.steps, recipe.guidance, recipe.size]
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,232 @@
+"""The training loop: steps, samples, probes, checkpoints, and the final adapter."""
+
+import json
+import math
+import time
+from dataclasses import replace
+
+import psutil
+import torch
+from torch import Tensor
+
+from core.config.flat import flatten
+from core.errors import RunError
+from core.evaluation.drift import paired_probe
+from core.noise.denoiser import evaluation_mode
+from core.rollout.ramp import probability_at
+from core.runs import journal
+from core.runs.folder import RunFolder
+from core.runs.records import DriftRecord, StepRecord, record_event
+from core.samples.generate import Recipe, generate, save_sample
+from core.training.batches import Position, seed_dropout
+from core.training.build import Parts
+from core.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
+from core.training.report import Report, Stopped
+from core.training.step import StepOutcome, micro_step
+
+MIB = 2**20
+
+
+class Loop:
+    """Advances a run from where it is to its last step.
+
+    Everything that is written belongs to optimizer steps that were taken: step 0 is the untouched base.
+    """
+
+    def __init__(self, folder: RunFolder, parts: Parts, report: Report):
+        self.folder, self.parts, self.report = folder, parts, report
+        self.total = parts.config.training.max_train_steps
+        self.step = 0
+        self.elapsed = 0.0
+        self.main = parts.accelerator.is_main_process
+
+    def resume_from(self, checkpoint: Checkpoint) -> None:
+        """Goes back to a checkpoint; what the journals hold of later steps is cut off."""
+        parts = self.parts
+        network = parts.accelerator.unwrap_model(parts.network)
+        load_checkpoint(checkpoint, network, parts.optimizer, parts.scheduler)
+        self.step = checkpoint.step
+        if self.main:
+            for path in (self.folder.metrics_path, self.folder.drift_path):
+                journal.truncate_after(path, checkpoint.step)
+            kept = journal.read_all(self.folder.metrics_path)
+            self.elapsed = float(kept[-1].get("elapsed") or 0.0) if kept else 0.0
+            record_event(self.folder.events_path, "resume", f"resumed after step {checkpoint.step}")
+
+    def run(self) -> None:
+        """Trains to the end and saves the adapter.
+
+        Raises:
+            Stopped: on request, after a checkpoint was saved.
+            RunError: the loss is not finite, or the disk cannot take what has to be written.
+        """
+        validation = self.parts.config.validation
+        if self.step == 0:
+            self.validate()
+        self._training_phase()
+        while self.step < self.total:
+            self._stop_if_asked()
+            self._one_step()
+            due = validation.validation_steps > 0 and self.step % validation.validation_steps == 0
+            if self._checkpoint_due():
+                self.save()
+            if due or self.step == self.total:
+                self.validate()
+                self._training_phase()
+        self._finish()
+
+    def _training_phase(self) -> None:
+        if self.step < self.total:
+            self.report.phase("training", "training", self.total, "step")
+            self.report.step(self.step, self.total)
+
+    def _checkpoint_due(self) -> bool:
+        every = self.parts.config.training.checkpointing_steps
+        return (every > 0 and self.step % every == 0) or self.step == self.total
+
+    def _stop_if_asked(self) -> None:
+        try:
+            self.report.check()
+        except Stopped:
+            if self.step > 0:
+                self.save()
+            raise
+
+    def _one_step(self) -> None:
+        parts, began = self.parts, time.perf_counter()
+        config, accelerator = parts.config, parts.accelerator
+        probability = probability_at(self.step, config.scheduled_sampling)
+        outcomes: list[StepOutcome] = []
+        grad_norm = math.nan
+        for micro in range(config.training.gradient_accumulation_steps):
+            position = Position(self.step, micro)
+            batch = parts.stream.draw(position, probability).to(accelerator.device)
+            seed_dropout(config.training.seed, position, accelerator.process_index)
+            with accelerator.accumulate(parts.network):
+                outcome = micro_step(parts.network, parts.family.predict, batch, parts.options)
+                accelerator.backward(outcome.loss * accelerator.num_processes)  # DDP averages: undo it
+                if accelerator.sync_gradients:
+                    parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
+                    norm = accelerator.clip_grad_norm_(parameters, config.training.max_grad_norm)
+                    grad_norm = float(norm) if norm is not None else math.nan
+                parts.optimizer.step()
+                parts.optimizer.zero_grad()
+            outcomes.append(outcome)
+        rate = parts.scheduler.get_last_lr()[0]
+        parts.scheduler.step()
+        self.step += 1
+        seconds = time.perf_counter() - began
+        self.elapsed += seconds
+        self._record(outcomes, rate, grad_norm, probability, seconds)
+        self.report.step(self.step, self.total)
+
+    def _record(
+        self, outcomes: list[StepOutcome], rate: float, grad_norm: float, probability: float, seconds: float
+    ) -> None:
+        loss = sum(outcome.loss.item() for outcome in outcomes) / len(outcomes)
+        errors = torch.cat([outcome.errors for outcome in outcomes]).cpu()
+        steps = torch.cat([outcome.steps for outcome in outcomes])
+        if not math.isfinite(loss):
+            raise RunError(f"the loss must be a number, but it is not finite at step {self.step}; see the hint")
+        drifts = [outcome.drift.square() for outcome in outcomes if outcome.drift is not None]
+        if not self.main:
+            return
+        record = StepRecord(
+            step=self.step, loss=loss, loss_rolled=_mean(errors[steps > 0]), loss_teacher_forced=_mean(errors[steps == 0]),
+            lr=rate, grad_norm=grad_norm, probability=probability, rolled=int((steps > 0).sum()), items=len(steps),
+            mean_offset=float(steps.float().mean()), max_offset=int(steps.max()),
+            rollout_calls=sum(outcome.calls for outcome in outcomes),
+            rollout_forwards=sum(outcome.forwards for outcome in outcomes),
+            rollout_drift=torch.stack(drifts).mean().sqrt().item() if drifts else None,
+            seconds=seconds, elapsed=self.elapsed, memory_mb=_memory_mb(self.parts.accelerator.device),
+        )  # fmt: skip
+        journal.append(self.folder.metrics_path, record.to_dict())
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        parts = self.parts
+        if self.main:
+            save_checkpoint(
+                self.folder.checkpoints_dir, self.step, parts.accelerator.unwrap_model(parts.network), parts.optimizer,
+                parts.scheduler, parts.config.training.checkpoints_total_limit,
+            )  # fmt: skip
+        parts.accelerator.wait_for_everyone()
+
+    def validate(self) -> None:
+        """Draws the validation pictures and runs the drift probe, in evaluation mode, on the main process."""
+        if self.main:
+            with evaluation_mode(self.parts.family.network):
+                self._draw()
+                if self.parts.config.validation.drift_pairs > 0:
+                    self._probe()
+        self.parts.accelerator.wait_for_everyone()
+
+    def _draw(self) -> None:
+        config, prompts = self.parts.config, self.parts.config.validation.validation_prompts
+        if not prompts:
+            return
+        count = config.validation.num_validation_images
+        seeds = [config.validation.validation_seed + index for index in range(count)]
+        recipe = Recipe(
+            config.validation.validation_num_inference_steps, config.validation.validation_guidance_scale,
+            config.data.resolution,
+        )  # fmt: skip
+        total = len(prompts) * count
+        self.report.phase("sampling", f"drawing pictures at step {self.step}", total, "picture")
+        with self.parts.accelerator.autocast():
+            samples = generate(self.parts.family.pipeline, prompts, seeds, recipe, on_step=self.report.check)
+            for done, sample in enumerate(samples):
+                save_sample(self.folder.samples_dir, self.step, sample, recipe, run=self.folder.name)
+                self.report.progress(done + 1, total)
+
+    def _probe(self) -> None:
+        parts, began = self.parts, time.perf_counter()
+        probe, device = parts.probe, parts.accelerator.device
+        condition = probe.condition.to(device)
+
+        def denoiser(noisy: Tensor, timestep: Tensor, items: Tensor) -> Tensor:
+            self.report.check()
+            return parts.family.predict(parts.family.network, noisy, timestep, condition[items])
+
+        self.report.phase("sampling", f"measuring drift at step {self.step}")
+        with parts.accelerator.autocast():
+            found = paired_probe(
+                denoiser, probe.clean.to(device), probe.noise.to(device), schedule=parts.family.schedule,
+                kind=parts.family.kind, grid=probe.grid,
+            )  # fmt: skip
+        record = DriftRecord(
+            step=self.step, grid=found.timesteps, m1=found.m1, v=found.v, m1_mean=sum(found.m1) / len(found.m1),
+            v_end=found.v[0], pairs=len(probe.clean), seconds=time.perf_counter() - began,
+        )  # fmt: skip
+        journal.append(self.folder.drift_path, record.to_dict())
+        if self.step == 0:  # the adapter begins as zero: this is the base model itself
+            journal.append(self.folder.drift_path, replace(record, base=True).to_dict())
+
+    def _finish(self) -> None:
+        parts = self.parts
+        if not self.main:
+            return
+        self.report.phase("saving", "saving the adapter")
+        options = {key: value for key, value in flatten(parts.config).items() if key.startswith("scheduled_sampling_")}
+        facts = {"rollout_options": json.dumps(options), "rollout_steps": str(self.step)}
+        network = parts.accelerator.unwrap_model(parts.network)
+        path = parts.family.save_adapter(self.folder.adapter_dir, network, facts)
+        state = type(parts.family.pipeline).lora_state_dict(self.folder.adapter_dir)
+        if not state:
+            raise RunError(f"{path} must hold the adapter, but nothing reads back; resume the run to save it again")
+
+
+def latest_checkpoint(folder: RunFolder) -> Checkpoint | None:
+    """The newest whole checkpoint of a run."""
+    found = list_checkpoints(folder.checkpoints_dir)
+    return found[-1] if found else None
+
+
+def _mean(values: Tensor) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    return psutil.Process().memory_info().rss / MIB

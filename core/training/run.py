@@ -1,0 +1,78 @@
+"""A run from its frozen folder to its final adapter, with every ending written down."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+
+import torch
+
+from core.errors import RunError
+from core.runs.files import write_whole
+from core.runs.folder import RunFolder
+from core.runs.heartbeat import StatusWriter
+from core.runs.lock import hold_training_lock
+from core.runs.workspace import workspace_of
+from core.training.build import build, make_accelerator
+from core.training.loop import Loop, latest_checkpoint
+from core.training.report import Report, recorded
+
+PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "rollout-workbench")
+
+
+def train(folder: RunFolder, *, resume: bool = False) -> None:
+    """Trains a frozen run in this process; returns when it is done or was stopped on request.
+
+    Args:
+        folder: holds ``config.json``.
+        resume: go on from the newest checkpoint; without one, start at step 0.
+
+    Raises:
+        WorkbenchError: with its sentence, after it was written to the run's status.
+    """
+    main = os.environ.get("RANK", "0") == "0"
+    status = StatusWriter(folder, phase="loading", message="loading libraries") if main else None
+    workspace = workspace_of(folder.path)
+    report = Report(folder, status)
+    with recorded(status):
+        if main:
+            with hold_training_lock(workspace.root, folder.name):
+                _train(folder, report, status, resume)
+        else:
+            _train(folder, report, status, resume)
+    report.close()
+
+
+def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resume: bool) -> None:
+    config = folder.config()
+    checkpoint = latest_checkpoint(folder) if resume else None
+    if not resume and latest_checkpoint(folder) is not None:
+        raise RunError(f"{folder.name} must be a run that has not begun; resume it instead")
+    accelerator = make_accelerator(config)
+    _write_environment(folder, accelerator.device)
+    if status is not None:
+        status.update(total=config.training.max_train_steps)
+    parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator)
+    loop = Loop(folder, parts, report)
+    if checkpoint is not None:
+        loop.resume_from(checkpoint)
+    loop.run()
+    if status is not None:
+        status.finish("done", message=f"{loop.step} steps, adapter saved")
+
+
+def _write_environment(folder: RunFolder, device: torch.device) -> None:
+    facts = {
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+    }
+    write_whole(folder.env_path, json.dumps(facts, indent=2))
+
+
+def _version(package: str) -> str:
+    from core import __version__
+
+    return __version__ if package == "rollout-workbench" else version(package)
