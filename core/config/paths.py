@@ -8,6 +8,8 @@ PRESETS_DIR = PROJECT_ROOT / "presets"
 ASSETS_DIR = PROJECT_ROOT / "assets"
 EMBEDDED_BASE_DIR = ASSETS_DIR / "base"
 EMBEDDED_BASE = "embedded"
+PATH_OPTIONS = frozenset({"pretrained_model_name_or_path", "instance_data_dir", "class_data_dir"})
+"""Flat names of the options that can name a file or folder."""
 
 
 def resolve_path(text: str) -> Path:
@@ -22,5 +24,9 @@ def resolve_path(text: str) -> Path:
     return PROJECT_ROOT / os.path.expanduser(text)
 
 
-PATH_OPTIONS = frozenset({"pretrained_model_name_or_path", "instance_data_dir", "class_data_dir"})
-"""Flat names of the options that can name a file or folder."""
+def model_path(name: str) -> str:
+    """What ``from_pretrained`` is given: the embedded base, a local folder that exists, or a hub id as it stands."""
+    if name == EMBEDDED_BASE:
+        return str(EMBEDDED_BASE_DIR)
+    local = resolve_path(name)
+    return str(local) if local.exists() else name

@@ -142,9 +142,8 @@ def resolve_config(
     Raises:
         ConfigError: With every problem of the file and the changes.
     """
-    given = Path(source)
-    if given.suffix == ".toml" and given.resolve().parent == PRESETS_DIR:
-        source = given.stem
+    if _is_shipped(Path(source)):
+        source = Path(source).stem
     if isinstance(source, Path) or Path(source).suffix.lower() in (".toml", ".json") or "/" in source:
         _, own, problems = _parts_of(Path(source))
         values = {**flatten(load_preset(base, workspace).config), **_from_here(own)}
@@ -183,6 +182,10 @@ def slug(name: str) -> str:
 
 def _files_in(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder.is_dir() else {}
+
+
+def _is_shipped(path: Path) -> bool:
+    return os.path.isfile(path) and Path(os.path.realpath(path)) in _files_in(PRESETS_DIR).values()
 
 
 def _preset_files(workspace: Path | None) -> dict[str, Path]:

@@ -39,7 +39,9 @@ def all_problems(error: ValidationError, values: Mapping[str, Any]) -> tuple[Pro
         error: What validating a whole ``RunConfig`` raised.
         values: The flat values that were validated.
     """
-    of_any_schedule = [details["ctx"]["text"] for details in error.errors() if details["type"] == REACH_ERROR]
+    of_any_schedule = [
+        details.get("ctx", {}).get("text") for details in error.errors() if details["type"] == REACH_ERROR
+    ]
     found = problems_of(error)
     bad = {problem.option for problem in found if problem.message not in of_any_schedule}
     specs = option_specs()
@@ -70,7 +72,9 @@ def suggestion(name: str, known: Mapping[str, Any] | list[str]) -> str:
 def rule(spec: OptionSpec, value: Any) -> str:
     """What a value has to be, without the word must; the type is named only if the value has another one."""
     words = _rule_of_kind(spec, value)
-    return f"{words} or unset" if spec.nullable else words
+    if not spec.nullable:
+        return words
+    return "true, false or unset" if spec.kind == "bool" else f"{words}, or unset"
 
 
 def _rule_of_kind(spec: OptionSpec, value: Any) -> str:

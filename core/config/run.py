@@ -1,7 +1,5 @@
 """The whole configuration of a run: validated once, frozen, handed from the preset to the run folder to the trainer."""
 
-from typing import Self
-
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -42,7 +40,7 @@ class RunConfig(Block):
         return self.scheduled_sampling.enabled and (self.flow_matching if setting is None else setting)
 
     @model_validator(mode="after")
-    def _options_agree(self) -> Self:
+    def _options_agree(self) -> "RunConfig":
         """Refuses options that are fine one by one and contradict each other."""
         problems = cross_problems(flat_values(self))
         if problems:

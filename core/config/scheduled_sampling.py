@@ -4,7 +4,7 @@ Follows Bengio et al. 2015 (scheduled sampling) for diffusion: the model is carr
 a noisier ``source`` timestep to the ``target`` timestep, and trained on where it lands.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -179,7 +179,7 @@ class ScheduledSamplingConfig(Block):
         return self.max_step_offset > 0 and self.highest_probability > 0
 
     @model_validator(mode="after")
-    def _fits_some_noise_schedule(self) -> Self:
+    def _fits_some_noise_schedule(self) -> "ScheduledSamplingConfig":
         """Refuses rollouts that no noise schedule can hold; a run configuration checks against its own."""
         problem = reach_problem(self.max_step_offset, self.stride, LONGEST_SCHEDULE)
         if problem is not None:

@@ -118,4 +118,6 @@ def _type_text(spec: OptionSpec) -> str:
         "texts": "list of texts",
         "int_or_choice": f"{whole}, or {', '.join(spec.choices)}",
     }[spec.kind]
-    return f"{words}, or unset" if spec.nullable else words
+    if not spec.nullable:
+        return words
+    return "true, false or unset" if spec.kind == "bool" else f"{words}, or unset"
