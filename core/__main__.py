@@ -130,21 +130,30 @@ def ab(
 ) -> None:  # fmt: skip
     """Trains matched arms, with and without rollout, one after the other, in the foreground."""
     config = _config(source, preset, changes, workspace)
-    from core.runs.experiment import create_experiment, default_arms, run_experiment
+    from core.runs.arms import DEFAULT_ARMS
+    from core.runs.experiment import create_experiment
 
     title = f"{Path(source).stem}-ab" if name is None else name
-    experiment = create_experiment(_workspace(workspace), title, config, default_arms(config, too_long=too_long))
+    arms = (*DEFAULT_ARMS, "too-long") if too_long else DEFAULT_ARMS
+    experiment = create_experiment(_workspace(workspace), title, config, arms)
     print(f"experiment folder: {experiment.path}", flush=True)
-    if not run_experiment(experiment):
-        raise typer.Exit(1)
+    _drive(experiment)
 
 
 @app.command("ab-run", hidden=True)
 def ab_run(experiment: Annotated[Path, typer.Argument()]) -> None:
     """Trains the arms of an experiment folder that is there: what the page launches."""
-    from core.runs.experiment import Experiment, run_experiment
+    from core.runs.experiment_folder import Experiment
 
-    if not run_experiment(Experiment(experiment)):
+    _drive(Experiment(experiment))
+
+
+def _drive(experiment) -> None:
+    from core.runs.experiment import run_experiment
+
+    state = run_experiment(experiment, say=lambda line: print(line, flush=True))
+    print(f"{state.label}: {state.message}")
+    if state.label == "failed":
         raise typer.Exit(1)
 
 
@@ -161,7 +170,9 @@ def sample(
     from core.samples.from_run import draw
 
     folder = _run_folder(run, workspace)
-    for path in draw(folder, prompt, [seed + index for index in range(count)], folder.path / "drawn" if out is None else out):
+    for path in draw(
+        folder, prompt, [seed + index for index in range(count)], folder.path / "drawn" if out is None else out
+    ):
         print(path)
 
 
@@ -172,20 +183,22 @@ def status(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Says what runs are doing, as far as it can be believed."""
-    from core.runs.experiment import list_experiments
+    from core.runs.experiment_folder import list_experiments
     from core.runs.status import derive_state
 
     space = _workspace(workspace)
     if run is not None:
         folders = [_run_folder(run, workspace)]
     else:
-        folders = space.runs() + [arm.folder for experiment in list_experiments(space) for arm in experiment.arms()]
+        folders = space.runs() + [arm.run for experiment in list_experiments(space) for arm in experiment.arms]
     for folder in folders:
         state = derive_state(folder)
         name = space.identifier(folder)
         if as_json:
             facts = {"run": name, "path": str(folder.path), "label": state.label, "phase": state.status.phase}
-            print(json.dumps({**facts, "step": state.status.step, "total": state.status.total, "message": state.message}))
+            print(
+                json.dumps({**facts, "step": state.status.step, "total": state.status.total, "message": state.message})
+            )
         else:
             print(f"{name:40} {state.label:9} {state.status.step}/{state.status.total}  {state.message}")
 

@@ -59,7 +59,9 @@ def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instanc
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise DataError([Problem(option, f"{option} must be a folder that exists, got {str(folder)!r}; check the path")])
+        raise DataError(
+            [Problem(option, f"{option} must be a folder that exists, got {str(folder)!r}; check the path")]
+        )
     items: list[Item] = []
     skipped: list[tuple[str, str]] = []
     problems: list[Problem] = []
@@ -74,7 +76,9 @@ def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instanc
             problems += error.problems
     if not items and not problems:
         suffixes = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
-        problems.append(Problem(option, f"{option} must hold at least one picture ({suffixes}), got none in {str(folder)!r}"))
+        problems.append(
+            Problem(option, f"{option} must hold at least one picture ({suffixes}), got none in {str(folder)!r}")
+        )
     if problems:
         raise DataError(problems)
     return Listing(tuple(items), tuple(skipped))
@@ -146,8 +150,12 @@ def _read_caption(path: Path) -> str:
         rule = f"{path.name} must be UTF-8 text, but byte {error.start} is not; save the caption as UTF-8"
         raise DataError([Problem(path.name, rule)]) from error
     if "\x00" in text:
-        raise DataError([Problem(path.name, f"{path.name} must be UTF-8 text, but it holds null bytes; save it as UTF-8")])
+        raise DataError(
+            [Problem(path.name, f"{path.name} must be UTF-8 text, but it holds null bytes; save it as UTF-8")]
+        )
     caption = " ".join(text.split())
     if not caption:
-        raise DataError([Problem(path.name, f"{path.name} must hold a caption, but it is empty; write one or remove it")])
+        raise DataError(
+            [Problem(path.name, f"{path.name} must hold a caption, but it is empty; write one or remove it")]
+        )
     return caption

@@ -43,7 +43,7 @@ def rolled_drift(
     rolled: Float[Tensor, "batch ..."], noisy: Float[Tensor, "batch ..."], alpha: Float[Tensor, "batch"],
     sigma: Float[Tensor, "batch"], m2: float,
 ) -> Float[Tensor, ""]:  # fmt: skip
-    """M1 over a batch with its own timesteps: rms over items of each item's rms(rolled - noisy)/sqrt(alpha² m2 + sigma²).
+    """M1 over a batch of own timesteps: rms over items of each rms(rolled - noisy) / sqrt(alpha² m2 + sigma²).
 
     >>> import torch
     >>> noisy = torch.zeros(2, 1, 2, 2)

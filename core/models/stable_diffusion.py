@@ -6,9 +6,11 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
 from jaxtyping import Float
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
+from transformers.utils import logging as transformers_logging
 
 from core.errors import DataError, Problem
 from core.noise.schedule import NoiseSchedule
@@ -51,9 +53,11 @@ class StableDiffusion:
             DataError: nothing at ``path`` loads as a Stable Diffusion pipeline.
         """
         _check_folder(path)
+        for logging in (diffusers_logging, transformers_logging):  # bars of milliseconds drown the log
+            logging.disable_progress_bar()
         try:
             pipeline = StableDiffusionPipeline.from_pretrained(
-                path, revision=revision, variant=variant, torch_dtype=torch.float32, use_safetensors=True,
+                path, revision=revision, variant=variant, dtype=torch.float32, use_safetensors=True,
                 safety_checker=None, requires_safety_checker=False,
             )  # fmt: skip
         except (OSError, ValueError, KeyError) as error:
@@ -62,7 +66,7 @@ class StableDiffusion:
                 [
                     Problem(
                         _OPTION,
-                        f"{_OPTION} must be a diffusers folder or a hub id that can be reached, got {path!r} ({first}); "
+                        f"{_OPTION} must be a diffusers folder or a hub id in reach, got {path!r} ({first}); "
                         "use 'embedded' for the base model that ships with the workbench",
                     )
                 ]
@@ -115,7 +119,12 @@ def _check_folder(path: str) -> None:
     folder = Path(path)
     if folder.is_dir() and not (folder / "model_index.json").is_file():
         raise DataError(
-            [Problem(_OPTION, f"{_OPTION} must be a diffusers folder with a model_index.json, got {path!r}, which has none")]
+            [
+                Problem(
+                    _OPTION,
+                    f"{_OPTION} must be a diffusers folder with a model_index.json, got {path!r}, which has none",
+                )
+            ]
         )
     looks_local = folder.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1
     if looks_local and not folder.exists():

@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
 from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 
-from core.config.paths import EMBEDDED_BASE, EMBEDDED_BASE_DIR, resolve_path
+from core.config.paths import model_path, resolve_path
 from core.config.run import RunConfig
 from core.config.scheduled_sampling import reach_problem
 from core.config.supported import check_supported
@@ -80,7 +79,6 @@ def make_accelerator(config: RunConfig) -> Accelerator:
     return Accelerator(
         mixed_precision=precision,
         gradient_accumulation_steps=config.training.gradient_accumulation_steps,
-        dataloader_config=DataLoaderConfiguration(),
     )
 
 
@@ -121,18 +119,12 @@ def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Ac
     return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe)
 
 
-def model_path(name: str) -> str:
-    """What ``from_pretrained`` is given: the embedded base, an existing local folder, or a hub id as it stands."""
-    if name == EMBEDDED_BASE:
-        return str(EMBEDDED_BASE_DIR)
-    local = resolve_path(name)
-    return str(local) if local.exists() else name
-
-
 def _load(config: RunConfig) -> Family:
     model = config.model
-    return FAMILIES[model.family].resolve().load(
-        model_path(model.pretrained_model_name_or_path), revision=model.revision, variant=model.variant
+    return (
+        FAMILIES[model.family]
+        .resolve()
+        .load(model_path(model.pretrained_model_name_or_path), revision=model.revision, variant=model.variant)
     )
 
 
@@ -151,10 +143,14 @@ def _model_problems(config: RunConfig, family: Family) -> list[Problem]:
         rule = f"snr_gamma must be unset for a {family.kind} base model, got {config.training.snr_gamma}"
         problems.append(Problem("snr_gamma", rule))
     if family.kind == "flow_matching" and rollout.enabled and rollout.reflexflow is None:
-        rule = "scheduled_sampling_reflexflow must be false for a flow-matching base model, got unset, which would switch it on"
+        rule = (
+            "scheduled_sampling_reflexflow must be false for a flow-matching base model, got unset, which turns it on"
+        )
         problems.append(Problem("scheduled_sampling_reflexflow", rule))
     if family.kind == "epsilon" and rollout.enabled and family.schedule.ends_in_pure_noise:
-        rule = "scheduled_sampling_max_step_offset must be 0 for an epsilon base model whose noise schedule ends in pure noise"
+        rule = (
+            "scheduled_sampling_max_step_offset must be 0 for an epsilon model whose noise schedule ends in pure noise"
+        )
         problems.append(Problem("scheduled_sampling_max_step_offset", rule))
     return problems
 

@@ -47,7 +47,9 @@ def save_checkpoint(
         shutil.rmtree(path, ignore_errors=True)
         aside.rename(path)
     except OSError as error:
-        raise RunError(f"the checkpoint {path} must be written, but {error}; free some space or choose another disk") from error
+        raise RunError(
+            f"the checkpoint {path} must be written, but {error}; free some space or choose another disk"
+        ) from error
     if keep is not None:
         for old in list_checkpoints(folder)[:-keep]:
             shutil.rmtree(old.path)

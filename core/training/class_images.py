@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from core.config.run import RunConfig
 from core.config.paths import resolve_path
+from core.config.run import RunConfig
 from core.data.dreambooth import Item, scan_folder
 from core.models.family import Family
 from core.samples.generate import Recipe, generate
@@ -27,7 +27,11 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     """
     data = config.data
     prompt = str(data.class_prompt)
-    own = [] if data.class_data_dir is None else list(scan_folder(resolve_path(data.class_data_dir), prompt, "class_data_dir").items)
+    own = (
+        []
+        if data.class_data_dir is None
+        else list(scan_folder(resolve_path(data.class_data_dir), prompt, "class_data_dir").items)
+    )
     own = own[: data.num_class_images]
     missing = data.num_class_images - len(own)
     if missing == 0:

@@ -66,7 +66,7 @@ class Loop:
         self._training_phase()
         while self.step < self.total:
             self._stop_if_asked()
-            self._one_step()
+            self.take_step()
             due = validation.validation_steps > 0 and self.step % validation.validation_steps == 0
             if self._checkpoint_due():
                 self.save()
@@ -92,7 +92,8 @@ class Loop:
                 self.save()
             raise
 
-    def _one_step(self) -> None:
+    def take_step(self) -> None:
+        """One optimizer step, and its record."""
         parts, began = self.parts, time.perf_counter()
         config, accelerator = parts.config, parts.accelerator
         probability = probability_at(self.step, config.scheduled_sampling)
@@ -132,7 +133,8 @@ class Loop:
         if not self.main:
             return
         record = StepRecord(
-            step=self.step, loss=loss, loss_rolled=_mean(errors[steps > 0]), loss_teacher_forced=_mean(errors[steps == 0]),
+            step=self.step, loss=loss, loss_rolled=_mean(errors[steps > 0]),
+            loss_teacher_forced=_mean(errors[steps == 0]),
             lr=rate, grad_norm=grad_norm, probability=probability, rolled=int((steps > 0).sum()), items=len(steps),
             mean_offset=float(steps.float().mean()), max_offset=int(steps.max()),
             rollout_calls=sum(outcome.calls for outcome in outcomes),

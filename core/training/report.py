@@ -12,7 +12,7 @@ from core.runs.process import stop_requested
 from core.runs.status import Phase
 
 
-class Stopped(Exception):  # noqa: N818 - it is no error: somebody asked for it
+class Stopped(Exception):
     """Raised at the next safe point after somebody asked the run to stop."""
 
 
@@ -74,7 +74,7 @@ class Report:
         self._close()
 
 
-class recorded(contextlib.AbstractContextManager):  # noqa: N801 - reads as a verb: with recorded(status)
+class recorded(contextlib.AbstractContextManager):
     """Whatever ends the block is written down as the run's last word; the exception goes on, ``Stopped`` does not."""
 
     def __init__(self, status: StatusWriter | None):
