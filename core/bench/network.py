@@ -1,0 +1,53 @@
+"""The demo's own parts, built as a training builds them, and a stopwatch."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from core.config.presets import resolve_config
+from core.runs.folder import RunFolder
+from core.training.build import Parts, build, make_accelerator
+from core.training.loop import Loop
+from core.training.report import Report
+
+
+def demo_loop(folder: Path, **changes: object) -> Loop:
+    """A training loop of the demo preset, with no pictures and no probe, in a throw-away run folder."""
+    overrides = {
+        "validation_prompts": (), "drift_pairs": 0, "with_prior_preservation": False, "max_train_steps": 10_000,
+        "checkpointing_steps": 0, **changes,
+    }  # fmt: skip
+    config = resolve_config("demo", overrides=overrides)
+    run = RunFolder.create(folder, "bench", config)
+    report = Report(run, None)
+    return Loop(run, build(config, folder / "class", report, make_accelerator(config)), report)
+
+
+def throw_away() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for run folders."""
+    return tempfile.TemporaryDirectory(prefix="rollout-bench-")
+
+
+def seconds(work: Callable[[], object], repeats: int, warmup: int = 2) -> float:
+    """Median seconds of ``work``."""
+    for _ in range(warmup):
+        work()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def bare_inputs(parts: Parts, items: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Latents, timesteps and conditions of a batch, for calls of the bare network."""
+    pictures = parts.stream.sources[0].pictures
+    picks = torch.arange(items) % len(pictures)
+    latents = pictures.latents[pictures.first[picks]]
+    timestep = torch.linspace(0, parts.family.schedule.last, items).round().long()
+    return torch.randn_like(latents), timestep, pictures.conditions[pictures.prompt[picks]]

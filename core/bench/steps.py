@@ -1,0 +1,82 @@
+"""What our steps cost beyond the network itself."""
+
+import statistics
+from pathlib import Path
+
+import torch
+
+from core.bench import figure
+from core.bench.network import bare_inputs, demo_loop, seconds, throw_away
+from core.runs import journal
+from core.runs.records import StepRecord, records_from
+from core.training.batches import Position
+from core.training.loop import Loop
+
+STEPS, WARMUP = 40, 4
+ROLLOUT = {
+    "scheduled_sampling_max_step_offset": 3, "scheduled_sampling_stride": 50, "scheduled_sampling_probability": 1.0,
+    "scheduled_sampling_ramp_steps": 0,
+}  # fmt: skip
+
+
+def measure() -> None:
+    """Prints a plain step and one with fresh rollout against the bare network's own passes, on the demo's network."""
+    with throw_away() as folder:
+        plain_loop = demo_loop(Path(folder), scheduled_sampling_max_step_offset=0)
+        rollout_loop = demo_loop(Path(folder), **ROLLOUT)
+        size = plain_loop.parts.config.training.train_batch_size
+        forwards = {items: _bare_forward(rollout_loop, items) for items in range(1, size + 1)}
+        bare, plain, ratio = _plain_against_bare(plain_loop, size)
+        figure(f"bare forward + backward + optimizer, batch {size}", f"{bare * 1e3:.1f} ms")
+        figure(f"plain step, batch {size}", f"{plain * 1e3:.1f} ms")
+        figure("plain step / bare", f"{ratio:.3f} ×", "≤ 1.10")
+        _rollout_against_parts(rollout_loop, plain, forwards)
+
+
+def _bare_forward(loop: Loop, items: int) -> float:
+    noisy, timestep, condition = bare_inputs(loop.parts, items)
+    network = loop.parts.network
+    with torch.no_grad():
+        return seconds(lambda: network(noisy, timestep, encoder_hidden_states=condition), 15)
+
+
+def _plain_against_bare(loop: Loop, size: int) -> tuple[float, float, float]:
+    """Interleaved, so that a machine that slows down slows both."""
+    noisy, timestep, condition = bare_inputs(loop.parts, size)
+    network, optimizer = loop.parts.network, loop.parts.optimizer
+    target = torch.randn_like(noisy)
+
+    def bare() -> None:
+        prediction = network(noisy, timestep, encoder_hidden_states=condition, return_dict=False)[0]
+        (prediction - target).pow(2).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    pairs = [(seconds(bare, 1, 0), _own_step(loop)) for _ in range(STEPS + WARMUP)][WARMUP:]
+    bare_seconds, plain_seconds = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return bare_seconds, plain_seconds, statistics.median(plain / own for own, plain in pairs)
+
+
+def _own_step(loop: Loop) -> float:
+    loop.take_step()
+    return _records(loop)[-1].seconds
+
+
+def _records(loop: Loop) -> list[StepRecord]:
+    return records_from(StepRecord, journal.read_all(loop.folder.metrics_path))
+
+
+def _rollout_against_parts(loop: Loop, plain: float, forwards: dict[int, float]) -> None:
+    took, parts, extra = [], [], []
+    for step in range(STEPS + WARMUP):
+        steps = loop.parts.stream.draw(Position(step, 0), 1.0).plan.steps
+        sizes = [int((steps > taken).sum()) for taken in range(int(steps.max()))]
+        loop.take_step()
+        if step >= WARMUP:
+            took.append(_records(loop)[-1].seconds)
+            extra.append(sum(forwards[size] for size in sizes))
+            parts.append(plain + extra[-1])
+    figure("step with fresh rollout (K=3, stride 50, p=1), mean", f"{statistics.mean(took) * 1e3:.1f} ms")
+    figure("plain step + its calls' bare forwards at their batch sizes, mean", f"{statistics.mean(parts) * 1e3:.1f} ms")
+    figure("step with rollout / the sum of its parts", f"{sum(took) / sum(parts):.3f} ×", "≤ 1.10")
+    figure("step with rollout / plain step", f"{statistics.mean(took) / plain:.2f} ×")
