@@ -15,7 +15,7 @@ from assets.build.vocabulary import BACKGROUNDS, all_captions, caption
 
 STEPS = 11_000
 DECAY_STEPS = 4_000
-"""The learning rate is constant, then falls linearly over the last DECAY_STEPS: a run can be cut or lengthened before."""
+"""The learning rate is constant, then falls linearly over the last DECAY_STEPS: before, a run can be lengthened."""
 BATCH = 32
 LEARNING_RATE = 1e-3
 CAPTION_DROPOUT = 0.1
@@ -63,6 +63,7 @@ def new_scheduler() -> DDIMScheduler:
     return DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",
         rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True,
+        steps_offset=1,
     )  # fmt: skip
 
 

@@ -39,7 +39,9 @@ def autoencoder(work: Path, assets: Path) -> None:
 def _training(work: Path) -> tuple[BaseTraining, AutoencoderTiny, CLIPTokenizer]:
     vae = AutoencoderTiny.from_pretrained(work / "vae")
     words = CLIPTokenizer.from_pretrained(str(work / "tokenizer"))
-    icons = {tuple(name.split("|")): torch.from_numpy(picture) for name, picture in np.load(work / "narrow.npz").items()}
+    icons = {
+        tuple(name.split("|")): torch.from_numpy(picture) for name, picture in np.load(work / "narrow.npz").items()
+    }
     latents, tokens = encode_training_set(icons, vae, words)
     training = BaseTraining(work, latents, tokens, token_ids(words, [""]), len(words))
     return training, vae, words

@@ -9,7 +9,9 @@ from transformers import CLIPTokenizer
 from assets.build.vocabulary import RARE_TOKENS, all_captions
 
 MAX_TOKENS = 24
-_EXTRA_WORDS = "photo of picture drawing painting the in my one two orange purple brown large small happy sad monkey dog"
+_EXTRA_WORDS = (
+    "photo of picture drawing painting the in my one two orange purple brown large small happy sad monkey dog"
+)
 _WORDS = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
 
 

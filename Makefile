@@ -1,0 +1,46 @@
+# make run    the page on 127.0.0.1:7860          make test   everything that is checked
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: run test lint types bench lock pictures clean
+
+run: $(VENV)/.installed
+	$(BIN)/python -m app $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev
+	$(BIN)/pyright
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m core bench
+
+lock: $(VENV)/.installed-dev
+	$(BIN)/python .ci/lock.py
+
+# The README's pictures: trains the demo, opens the page, takes the screenshots.
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m assets.pictures
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
