@@ -1,5 +1,6 @@
 """The stages of a rebuild, each a function of (work folder, assets folder)."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,17 @@ def export(work: Path, assets: Path) -> None:
     """
     training, vae, words = _training(work)
     pipeline = training.pipeline(vae, words)
+    (assets / "pictures").mkdir(exist_ok=True)
     evaluation_grid(pipeline).save(assets / "pictures" / "base-samples.png")
     pipeline.unet.to(torch.float16)
     pipeline.vae.to(torch.float16)
     pipeline.save_pretrained(assets / "base")
+    _forget(assets / "base" / "vae" / "config.json", "block_out_channels")
     _log(f"exported step {training.step} to {assets / 'base'}")
+
+
+def _forget(config: Path, key: str) -> None:
+    """Removes a key that the autoencoder writes of itself and warns of when it reads it back."""
+    values = json.loads(config.read_text())
+    values.pop(key, None)
+    config.write_text(json.dumps(values, indent=2) + "\n")
