@@ -70,10 +70,9 @@ def launch(folder: RunFolder, argv: Sequence[str]) -> Child:
     write_status(folder, replace(said, error=None, hint=None, message="starting"))
     try:
         child = _popen(folder, argv)
-    except OSError as error:
-        sentence = f"{argv[0]} must be a program that can be started, got an error: {reason_of(error)}"
-        write_status(folder, replace(said, phase="failed", error=sentence, message=""), durable=True)
-        raise RunError(sentence) from error
+    except RunError as error:
+        write_status(folder, replace(said, phase="failed", error=str(error), message=""), durable=True)
+        raise
     try:
         write_process(folder.process_path, Identity.of(child.pid), list(argv))
     except RunError:
@@ -95,15 +94,19 @@ def _popen(folder: RunFolder, argv: Sequence[str]) -> Child:
     except OSError as error:
         raise cannot_write(folder.log_path, error) from error
     with log:
-        return subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=PROJECT_ROOT,
-            env=child_environment(),
-            start_new_session=True,
-        )
+        try:
+            return subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=PROJECT_ROOT,
+                env=child_environment(),
+                start_new_session=True,
+            )
+        except OSError as error:
+            rule = "must be a program that can be started"
+            raise RunError(f"{argv[0]} {rule}, got an error: {reason_of(error)}") from error
 
 
 def record_end(folder: RunFolder, child: Child) -> Exit:

@@ -1,0 +1,49 @@
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from core.runs import journal
+from core.runs.records import DriftRecord, Event, StepRecord, read_records, record_event, records_from
+
+STEP = StepRecord(
+    step=7, loss=0.25, loss_rolled=0.5, lr=1e-4, grad_norm=2.0, probability=0.5, rolled=3, items=4, mean_offset=1.5,
+    max_offset=3, rollout_calls=3, rollout_forwards=6, rollout_drift=0.1, seconds=0.2, elapsed=3.0, memory_mb=100.0,
+)  # fmt: skip
+DRIFT = DriftRecord(step=7, grid=(999.0, 500.0), m1=(0.5, -0.25), v=(0.1, 0.2), m1_mean=0.1, v_end=0.2, pairs=16)
+
+
+@pytest.mark.parametrize("record", [STEP, dataclasses.replace(STEP, loss_rolled=None, rollout_drift=None), DRIFT])
+def test_a_record_comes_back_from_its_journal_as_it_was(tmp_path: Path, record: StepRecord | DriftRecord) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal.append(path, record.to_dict())
+    assert repr(read_records(type(record), path)) == repr([record])
+
+
+def test_a_record_of_another_writer_reads_with_what_it_has() -> None:
+    (record,) = records_from(StepRecord, [{"step": 3, "loss": 0.5, "of_tomorrow": [1]}])
+    assert (record.step, record.loss, record.loss_rolled, record.items) == (3, 0.5, None, 0)
+    assert math.isnan(record.grad_norm)
+
+
+@pytest.mark.parametrize("kind", [StepRecord, DriftRecord])
+def test_every_field_may_be_of_the_wrong_type_but_the_step(kind: type[StepRecord] | type[DriftRecord]) -> None:
+    names = [field.name for field in dataclasses.fields(kind) if field.name != "step"]
+    (record,) = records_from(kind, [{"step": 1, **{name: {"not": "this"} for name in names}}])
+    assert repr(record) == repr(kind.from_dict({"step": 1}))
+    assert records_from(kind, [{}, {"step": "1"}, {"step": True}, {"step": math.nan}]) == []
+
+
+def test_a_loss_that_was_not_finite_reads_as_nan() -> None:
+    (record,) = records_from(StepRecord, [{"step": 1, "loss": None}])
+    assert math.isnan(record.loss)
+
+
+def test_an_event_keeps_its_details(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    record_event(path, "exit", "the process ended", code=3)
+    (event,) = read_records(Event, path)
+    assert (event.kind, event.text, dict(event.details)) == ("exit", "the process ended", {"code": 3})
+    assert event.time > 1e9
+    assert records_from(Event, [{"text": "of no kind"}]) == []
