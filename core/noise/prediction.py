@@ -9,18 +9,19 @@ Four kinds, for a state `x = alpha * clean + sigma * noise`:
 | sample | `clean` | |
 | flow_matching | `noise - clean` | Lipman et al. 2023; Liu et al. 2023 |
 
-The formulas hold for any alpha and sigma, so that every kind works on every noise schedule: `n2 = alpha^2 + sigma^2` is 1 for
-variance preserving, `n1 = alpha + sigma` is 1 for flow matching. Latents are (batch, ...), alpha and sigma (batch,).
+The formulas hold for any alpha and sigma, so that every kind works on every noise schedule:
+`n2 = alpha^2 + sigma^2` is 1 for variance preserving, `n1 = alpha + sigma` is 1 for flow matching.
+Latents are (batch, ...), alpha and sigma (batch,).
 
-Two questions have no answer: the clean latent of an epsilon prediction at alpha = 0, and the noise of a sample prediction at
-sigma = 0. Both functions then give 0, the answer of least norm, and never inf or nan; `core.rollout.engine.roll` refuses to
-start there.
+Two questions have no answer: the clean latent of an epsilon prediction at alpha = 0, and the noise of a sample
+prediction at sigma = 0. Both functions then give 0, the answer of least norm, and never inf or nan.
+`core.rollout.engine.roll` refuses to start an epsilon rollout there.
 """
 
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 Kind = Literal["epsilon", "v_prediction", "sample", "flow_matching"]
@@ -36,7 +37,7 @@ def check_kind(kind: str) -> None:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
 
 
-def expand(weight: Weight, latent: Latent) -> Tensor:
+def expand(weight: Shaped[Tensor, "..."], latent: Latent) -> Shaped[Tensor, "..."]:
     """Shapes a (batch,) weight so that it multiplies a (batch, ...) latent item by item."""
     return weight.reshape(weight.shape + (1,) * (latent.ndim - weight.ndim))
 
@@ -86,7 +87,8 @@ def to_clean(prediction: Latent, noisy: Latent, *, alpha: Weight, sigma: Weight,
 def to_noise(prediction: Latent, noisy: Latent, *, alpha: Weight, sigma: Weight, kind: str) -> Latent:
     """The noise that a prediction implies; arguments as for `to_clean`.
 
-    epsilon: `p`; v_prediction: `(s x + a p) / n2`; sample: `(x - a p) / s`, 0 where sigma is 0; flow_matching: `(x + a p) / n1`.
+    epsilon: `p`; v_prediction: `(s x + a p) / n2`; sample: `(x - a p) / s`, 0 where sigma is 0;
+    flow_matching: `(x + a p) / n1`.
     """
     check_kind(kind)
     if kind == "epsilon":
@@ -100,7 +102,7 @@ def to_noise(prediction: Latent, noisy: Latent, *, alpha: Weight, sigma: Weight,
 
 
 def to_velocity(prediction: Latent, noisy: Latent, *, alpha: Weight, sigma: Weight, kind: str) -> Latent:
-    """`noise - clean` as a prediction implies them; arguments as for `to_clean`. A flow-matching prediction is one already."""
+    """`noise - clean` as a prediction implies them, itself for flow_matching; arguments as for `to_clean`."""
     if kind == "flow_matching":
         return prediction
     noise = to_noise(prediction, noisy, alpha=alpha, sigma=sigma, kind=kind)

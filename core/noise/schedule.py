@@ -5,8 +5,9 @@ Everywhere `x_t = alpha(t) * clean + sigma(t) * noise`, timestep 0 is clean and 
 - variance preserving (Ho et al. 2020; Song et al. 2021): `alpha^2 + sigma^2 = 1`, given by a table of `alphas_cumprod`;
 - flow matching (Lipman et al. 2023; Liu et al. 2023): `sigma = t / num_timesteps`, `alpha = 1 - sigma`.
 
-Between the integer timesteps of a table the angle `atan2(sigma, alpha)` is linear in the timestep. Unlike the logarithm of
-the signal-to-noise ratio it is finite at zero terminal SNR (Lin et al. 2024), where alpha is exactly 0 and sigma exactly 1.
+Between the integer timesteps of a table the angle `atan2(sigma, alpha)` is linear in the timestep. Unlike the
+logarithm of the signal-to-noise ratio it is finite at zero terminal SNR (Lin et al. 2024), where alpha is exactly 0
+and sigma exactly 1.
 """
 
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class Place:
 
     @property
     def noise_share(self) -> Float[Tensor, " items"]:
-        """`sigma / (alpha + sigma)`: 0 = clean, 1 = pure noise; the sigma of the flow-matching path with the same SNR."""
+        """`sigma / (alpha + sigma)`: 0 = clean, 1 = pure noise; sigma of the flow-matching path with the same SNR."""
         return self.sigma / (self.alpha + self.sigma)
 
     def first(self, count: int) -> "Place":
@@ -77,14 +78,17 @@ class NoiseSchedule:
         """The schedule with `alpha^2 = alphas_cumprod`.
 
         Args:
-            alphas_cumprod: (num_timesteps,), at least two values in 0..1 that fall strictly; a last value of 0 is zero terminal SNR.
+            alphas_cumprod: (num_timesteps,), at least two values in 0..1 that fall strictly; a last value of 0 is
+                zero terminal SNR.
 
         Raises:
             ValueError: for any other table.
         """
         table = alphas_cumprod.detach().to("cpu", torch.float64)
         if table.ndim != 1 or len(table) < 2:
-            raise ValueError(f"alphas_cumprod must hold at least two values in one dimension, got shape {tuple(table.shape)}")
+            raise ValueError(
+                f"alphas_cumprod must hold at least two values in one dimension, got shape {tuple(table.shape)}"
+            )
         if not bool(((table >= 0) & (table <= 1)).all()) or not bool((table.diff() < 0).all()):
             raise ValueError("alphas_cumprod must lie in 0..1 and fall strictly from the clean to the noisy end")
         return cls("variance_preserving", len(table), torch.atan2(table.sqrt(), (1 - table).sqrt()))
@@ -100,10 +104,11 @@ class NoiseSchedule:
     def from_diffusers(cls, scheduler: Any) -> "NoiseSchedule":
         """The noise schedule that a diffusers scheduler's model was trained with.
 
-        Flow matching when the scheduler is a FlowMatch one, or its config says `use_flow_sigmas` or predicts flow: such a
-        scheduler may still carry a table of betas, which then means nothing. Else variance preserving by its betas. With
-        `rescale_betas_zero_snr` the last alpha is exactly 0: some schedulers store 2^-24 there only to keep their sigmas finite.
-        A timestep shift concerns which timesteps are visited, not the noise at one of them, and is not read.
+        Flow matching when the scheduler is a FlowMatch one, or its config says `use_flow_sigmas` or predicts flow:
+        such a scheduler may still carry a table of betas, which then means nothing. Else variance preserving by its
+        betas. With `rescale_betas_zero_snr` the last alpha is exactly 0: some schedulers store 2^-24 there only to
+        keep their sigmas finite. A timestep shift concerns which timesteps are visited, not the noise at one of
+        them, and is not read.
 
         Args:
             scheduler: any diffusers scheduler object.
@@ -113,7 +118,11 @@ class NoiseSchedule:
         """
         name, config = type(scheduler).__name__, getattr(scheduler, "config", {})
         classes = {base.__name__ for base in type(scheduler).__mro__}
-        if classes & FLOW_SCHEDULERS or config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction":
+        if (
+            classes & FLOW_SCHEDULERS
+            or config.get("use_flow_sigmas")
+            or config.get("prediction_type") == "flow_prediction"
+        ):
             return cls.flow_matching(int(config["num_train_timesteps"]))
         table = getattr(scheduler, "alphas_cumprod", None)
         if table is None or config.get("timestep_type") == "continuous":
@@ -127,7 +136,7 @@ class NoiseSchedule:
 
     @property
     def last(self) -> int:
-        """The noisiest timestep: num_timesteps - 1 for variance preserving, num_timesteps (sigma = 1) for flow matching."""
+        """The noisiest timestep: num_timesteps (sigma = 1) for flow matching, else num_timesteps - 1."""
         return self.num_timesteps if self._clean_angle is None else self.num_timesteps - 1
 
     @property

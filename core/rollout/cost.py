@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from core.rollout.offsets import expected_max_offset, mean_offset
+from core.rollout.offsets import Numbers, cut_distribution, expected_longest
 from core.rollout.ramp import probability_at
 from core.rollout.samplers import SAMPLERS
 
@@ -20,8 +19,10 @@ class Forecast:
 
     Attributes:
         mean_probability: chance per item to be picked, 0..1.
-        rollout_calls_per_step: model calls in rollouts per batch: the longest rollout times the sampler's calls per step.
-        rollout_forwards_per_item: forwards in rollouts per item; a guided rollout makes two where a plain one makes one.
+        rollout_calls_per_step: model calls in rollouts per batch: the longest rollout times the sampler's calls per
+            step.
+        rollout_forwards_per_item: forwards in rollouts per item; a guided rollout makes two where a plain one makes
+            one.
         rollout_forwards_per_step: the same per batch.
         forwards_total: forwards in rollouts over the whole training.
         calls_total: model calls in rollouts over the whole training.
@@ -47,7 +48,7 @@ def forecast(
     last: int,
     forward_share: float = 1 / 3,
     calls_per_rollout_step: int | None = None,
-    grid: ArrayLike | None = None,
+    grid: Numbers | None = None,
 ) -> Forecast:
     """Forecasts the cost of rollouts.
 
@@ -56,8 +57,8 @@ def forecast(
         batch_size: items that advance together.
         max_train_steps: optimizer steps of the training, 0 or more.
         last: the noisiest timestep.
-        forward_share: a forward without gradient relative to a plain training step's forward and backward, per item: 1/3, or
-            1/4 with gradient checkpointing.
+        forward_share: a forward without gradient relative to a plain training step's forward and backward, per
+            item: 1/3, or 1/4 with gradient checkpointing.
         calls_per_rollout_step: calls of the sampler per rollout step; None: as the registry says for `options.sampler`.
         grid: the inference grid for stride "inference"; None: an even one (see `core.rollout.offsets`).
     """
@@ -65,9 +66,10 @@ def forecast(
     forwards = calls * (2 if options.guidance_scale > 1 else 1)
     probability = np.array([probability_at(step, options) for step in _sampled(max_train_steps)])
     mean_probability = float(probability.mean()) if len(probability) > 0 else 0.0
-    longest = expected_max_offset(options, batch_size, probability, last, grid)
+    share = cut_distribution(options, last, grid)
+    longest = expected_longest(share, batch_size, probability)
     calls_per_step = calls * float(longest.mean()) if len(probability) > 0 else 0.0
-    per_item = forwards * mean_probability * mean_offset(options, last, grid)
+    per_item = forwards * mean_probability * float(share @ np.arange(len(share)))
     return Forecast(
         mean_probability=mean_probability,
         rollout_calls_per_step=calls_per_step,
@@ -80,7 +82,7 @@ def forecast(
     )
 
 
-def _sampled(max_train_steps: int) -> np.ndarray:
+def _sampled(max_train_steps: int) -> list[int]:
     """Optimizer steps, all of a short training, at the middles of equal parts of a long one."""
     count = min(max_train_steps, SAMPLED_STEPS)
-    return ((np.arange(count) + 0.5) * (max_train_steps / max(count, 1))).astype(int)
+    return ((np.arange(count) + 0.5) * (max_train_steps / max(count, 1))).astype(int).tolist()

@@ -1,10 +1,11 @@
 """The rollout: the model carries each item from its source to its target, all items together.
 
-Items that are still on their way advance in one call, each at its own timestep, so that a batch costs as many calls as its
-longest rollout (times the sampler's calls per step), never as many as all its rollouts together.
+Items that are still on their way advance in one call, each at its own timestep, so that a batch costs as many calls
+as its longest rollout (times the sampler's calls per step), never as many as all its rollouts together.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -49,11 +50,13 @@ def roll(
 ) -> RolloutResult:
     """Rolls a batch out.
 
-    States go into the network and come back in float32 (float64 if both latents are). In between they are carried in float64
-    where the device has it: near pure noise an epsilon prediction divides their rounding by a small alpha.
+    States go into the network and come back in float32 (float64 if both latents are). In between they are carried
+    in float64 where the device has it: near pure noise an epsilon prediction divides their rounding by a small
+    alpha.
 
     Args:
-        denoiser: see `core.noise.denoiser.Denoiser`; called without gradient, to be in evaluation mode (`evaluation_mode`).
+        denoiser: see `core.noise.denoiser.Denoiser`; called without gradient, to be in evaluation mode
+            (`evaluation_mode`).
         clean: (batch, ...), clean latents.
         noise: (batch, ...), the noise that builds the sources.
         plan: sources, targets and steps.
@@ -63,8 +66,9 @@ def roll(
         order: 1..3, for samplers that take one.
 
     Raises:
-        ValueError: if kind, sampler or order is unknown, the plan does not fit the batch or the noise schedule, or a rollout
-            would start from pure noise (alpha = 0) with an epsilon prediction, which tells nothing about the clean latent.
+        ValueError: if kind, sampler or order is unknown, the plan does not fit the batch or the noise schedule, or a
+            rollout would start from pure noise (alpha = 0) with an epsilon prediction, which tells nothing about
+            the clean latent.
     """
     check_kind(kind)
     stepper = build_sampler(sampler, order)
@@ -80,8 +84,8 @@ def roll(
     places = [schedule.place(row[order_of_items]) for row in plan.itinerary()]
     if kind == "epsilon" and bool((places[0].alpha == 0).any()):
         raise ValueError(
-            f"source must lie below timestep {schedule.last} for an epsilon prediction, got pure noise there (alpha = 0), "
-            "which leaves the clean latent open; use another kind or a noise schedule that ends in some signal"
+            f"source must lie below timestep {schedule.last} for an epsilon prediction, got pure noise (alpha = 0) "
+            "there, which leaves the clean latent open; use another kind or a noise schedule that ends in some signal"
         )
     precise = dtype if clean.device.type == "mps" else torch.float64
     state = _state_at(places[0], clean[items].to(precise), noise[items].to(precise))
@@ -96,7 +100,7 @@ def _advance(stepper: Sampler, model: Model, state: Tensor, places: list[Place],
     """Steps all items to their targets; they are sorted by steps, the longest first."""
     landed = torch.empty_like(state)
     memory: Memory = ()
-    for taken, (here, there) in enumerate(zip(places, places[1:], strict=False)):
+    for taken, (here, there) in enumerate(pairwise(places)):
         active = int((steps > taken).sum())
         memory = tuple(past.first(active) for past in memory)
         state, memory = stepper.step(model, state[:active], here.first(active), there.first(active), memory)

@@ -1,15 +1,18 @@
-"""How long rollouts are: the distribution of k, its cut at the end of the noise schedule, and the timesteps that are touched.
+"""How long rollouts are: the distribution of k, its cut at the end of the noise schedule, the timesteps touched.
 
-k counts rollout steps. An item with target timestep t starts at its source `u = t + k * stride`, and no source lies beyond
-`last`, the noisiest timestep. With stride "inference" the steps are those of a grid of timesteps instead (`grid_*` below).
-Expectations take the targets as uniform over the timesteps 0..last. Numpy only: the page previews with these functions.
+k counts rollout steps. An item with target timestep t starts at its source `u = t + k * stride`, and no source lies
+beyond `last`, the noisiest timestep. With stride "inference" the steps are those of a grid of timesteps instead
+(`grid_*` below). Expectations take the targets as uniform over the timesteps 0..last. Numpy only: the page previews
+with these functions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+Numbers = float | Sequence[float] | NDArray[Any]
 
 STRATEGIES: Mapping[str, Callable[[int, NDArray[np.float64]], NDArray[np.float64]]] = {
     "uniform": lambda longest, u: np.floor(u * (longest + 1)),
@@ -48,7 +51,7 @@ def offset_distribution(options: Any) -> NDArray[np.float64]:
     return early if options.strategy == "biased_early" else early[::-1].copy()
 
 
-def cut(k: ArrayLike, timestep: ArrayLike, stride: int, last: int) -> NDArray[np.int64]:
+def cut(k: Numbers, timestep: Numbers, stride: int, last: int) -> NDArray[np.int64]:
     """k, cut to `floor((last - timestep) / stride)` so that the source does not lie beyond `last`; elementwise."""
     room = np.floor((last - np.asarray(timestep)) / stride).astype(np.int64)
     return np.minimum(np.asarray(k, dtype=np.int64), np.maximum(room, 0))
@@ -59,7 +62,7 @@ def even_grid(last: int, inference_steps: int) -> NDArray[np.float64]:
     return last * np.arange(1, inference_steps + 1) / inference_steps
 
 
-def grid_nodes(grid: ArrayLike) -> NDArray[np.float64]:
+def grid_nodes(grid: Numbers) -> NDArray[np.float64]:
     """Ascending grid timesteps with the clean end 0 before them (unless it is there already).
 
     Raises:
@@ -72,17 +75,17 @@ def grid_nodes(grid: ArrayLike) -> NDArray[np.float64]:
     return nodes
 
 
-def grid_index(nodes: NDArray[np.float64], timestep: ArrayLike) -> NDArray[np.float64]:
+def grid_index(nodes: NDArray[np.float64], timestep: Numbers) -> NDArray[np.float64]:
     """G^-1: the fractional index of a timestep on the grid, where G is linear in the index."""
     return np.interp(np.asarray(timestep, dtype=np.float64), nodes, np.arange(len(nodes)))
 
 
-def grid_timestep(nodes: NDArray[np.float64], index: ArrayLike) -> NDArray[np.float64]:
+def grid_timestep(nodes: NDArray[np.float64], index: Numbers) -> NDArray[np.float64]:
     """G: the timestep at a fractional index of the grid."""
     return np.interp(np.asarray(index, dtype=np.float64), np.arange(len(nodes)), nodes)
 
 
-def cut_to_grid(k: ArrayLike, timestep: ArrayLike, nodes: NDArray[np.float64]) -> NDArray[np.int64]:
+def cut_to_grid(k: Numbers, timestep: Numbers, nodes: NDArray[np.float64]) -> NDArray[np.int64]:
     """k, cut to the grid's noisy end; 0 for a timestep below the grid's first point above 0, or above its last."""
     time = np.asarray(timestep, dtype=np.float64)
     # the small allowance keeps a timestep that lies on a grid point from losing a step to rounding
@@ -92,9 +95,9 @@ def cut_to_grid(k: ArrayLike, timestep: ArrayLike, nodes: NDArray[np.float64]) -
 
 
 def cut_and_source(
-    k: ArrayLike, timestep: ArrayLike, options: Any, last: int, grid: ArrayLike | None = None
+    k: Numbers, timestep: Numbers, options: Any, last: int, grid: Numbers | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The cut offsets and the source timesteps, elementwise, for an integer stride or for "inference" (which needs the grid)."""
+    """The cut offsets and the source timesteps, elementwise; stride "inference" needs the grid."""
     time = np.asarray(timestep, dtype=np.float64)
     if options.stride != "inference":
         steps = cut(k, time, options.stride, last)
@@ -106,42 +109,40 @@ def cut_and_source(
     return steps, np.where(steps > 0, grid_timestep(nodes, grid_index(nodes, time) + steps), time)
 
 
-def cut_distribution(options: Any, last: int, grid: ArrayLike | None = None) -> NDArray[np.float64]:
+def cut_distribution(options: Any, last: int, grid: Numbers | None = None) -> NDArray[np.float64]:
     """P(k) for k = 0..max_step_offset, of an item that is picked for a rollout, after the cut; sums to 1."""
     steps, _, weight = _outcomes(options, last, grid)
-    return np.bincount(steps.ravel(), weights=weight.ravel(), minlength=options.max_step_offset + 1)
+    return _counted(steps, weight, options.max_step_offset + 1)
 
 
-def mean_offset(options: Any, last: int, grid: ArrayLike | None = None) -> float:
+def mean_offset(options: Any, last: int, grid: Numbers | None = None) -> float:
     """E[k] after the cut, of an item that is picked for a rollout."""
     share = cut_distribution(options, last, grid)
     return float(share @ np.arange(len(share)))
 
 
-def expected_max_offset(
-    options: Any, batch: int, p: ArrayLike, last: int, grid: ArrayLike | None = None
-) -> NDArray[np.float64]:
-    """E[max k] over a batch of items of which each is picked with probability p: the rollout steps that a batch takes.
+def expected_max_offset(options: Any, batch: int, p: float, last: int, grid: Numbers | None = None) -> float:
+    """E[max k] over a batch whose items are each picked with probability p: the rollout steps that the batch takes."""
+    return float(expected_longest(cut_distribution(options, last, grid), batch, np.array([p]))[0])
 
-    `sum_k 1 - (1 - p + p F(k))^batch` over k = 0..K-1, with F the distribution function after the cut.
+
+def expected_longest(share: NDArray[np.float64], batch: int, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """E[max k] for many probabilities at once: `sum_k 1 - (1 - p + p F(k))^batch` over k = 0..K-1.
 
     Args:
-        options: the scheduled sampling options.
+        share: (K + 1,), P(k) of a picked item after the cut, with distribution function F.
         batch: items that advance together.
-        p: probability per item, a number or an array of any shape.
-        last: the noisiest timestep.
-        grid: the inference grid, for stride "inference".
+        probability: (n,), the chance per item to be picked.
 
     Returns:
-        An array of the shape of p.
+        (n,).
     """
-    chance = np.asarray(p, dtype=np.float64)[..., None]
-    below = np.cumsum(cut_distribution(options, last, grid))[:-1]
-    return (1 - (1 - chance + chance * below) ** batch).sum(axis=-1)
+    chance = probability[:, None]
+    return (1 - (1 - chance + chance * np.cumsum(share)[:-1]) ** batch).sum(axis=1)
 
 
 def touched_timesteps(
-    options: Any, last: int, bins: int = 50, grid: ArrayLike | None = None
+    options: Any, last: int, bins: int = 50, grid: Numbers | None = None
 ) -> dict[str, NDArray[np.float64]]:
     """Which timesteps rollouts touch, for the preview; of items that are picked for a rollout.
 
@@ -154,24 +155,28 @@ def touched_timesteps(
     edges = np.linspace(0, last, bins + 1)
     steps, source, weight = _outcomes(options, last, grid)
     target = np.broadcast_to(np.arange(last + 1.0)[:, None], steps.shape)
-    rolled = np.where(steps > 0, weight, 0.0).ravel()
+    rolled = np.where(steps > 0, weight, 0.0)
 
     def bin_of(timestep: NDArray[np.float64]) -> NDArray[np.int64]:
         return np.clip(np.searchsorted(edges, timestep.ravel(), side="right") - 1, 0, bins - 1)
 
     first, final = bin_of(target), bin_of(source)
-    enter = np.bincount(first, weights=rolled, minlength=bins + 1)
-    leave = np.bincount(final + 1, weights=rolled, minlength=bins + 1)
+    enter, leave = _counted(first, rolled, bins + 1), _counted(final + 1, rolled, bins + 1)
     return {
         "edges": edges,
-        "target": np.bincount(first, weights=weight.ravel(), minlength=bins),
-        "source": np.bincount(final, weights=weight.ravel(), minlength=bins),
+        "target": _counted(first, weight, bins),
+        "source": _counted(final, weight, bins),
         "covered": np.cumsum(enter - leave)[:bins].clip(0.0, 1.0),
     }
 
 
+def _counted(values: NDArray[np.int64], weight: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """The weight that falls on each of 0..length-1."""
+    return np.bincount(values.ravel(), weights=weight.ravel(), minlength=length).astype(np.float64)
+
+
 def _outcomes(
-    options: Any, last: int, grid: ArrayLike | None
+    options: Any, last: int, grid: Numbers | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Cut offset, source and probability of every (target timestep, drawn k), each of shape (last + 1, K + 1)."""
     if options.stride == "inference" and grid is None:

@@ -1,4 +1,4 @@
-"""The plan of a rollout: where each item of a batch starts, where it is trained, and in how many steps it gets there."""
+"""The plan of a rollout: where each item of a batch starts, where it is trained, in how many steps it gets there."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,18 +13,21 @@ from core.rollout.offsets import cut_and_source, grid_index, grid_nodes, grid_ti
 
 @dataclass(frozen=True, eq=False)
 class RolloutPlan:
-    """Sources, targets and steps of a batch. It stays on the CPU: the engine reads it there and never waits for a device.
+    """Sources, targets and steps of a batch.
+
+    It stays on the CPU: the engine reads it there and never waits for a device.
 
     Attributes:
         source: (batch,), timesteps from which items start, at the noisy end.
         target: (batch,), timesteps at which they are trained; integer or fractional.
         steps: (batch,), rollout steps between the two, after the cut; 0 = teacher-forced, source is then not used.
-        grid: (points,), ascending timesteps whose spacing the steps follow, or None for steps of equal length. A clean end of 0
-            is put before them. On it, an item's states lie at `G(G^-1(target) + j)`, G linear in the index.
+        grid: (points,), ascending timesteps whose spacing the steps follow, or None for steps of equal length. A
+            clean end of 0 is put before them. On it, an item's states lie at `G(G^-1(target) + j)`, G linear in the
+            index.
 
     Raises:
-        ValueError: if shapes differ, a step count is negative, a rolled item's source is not noisier than its target, or the
-            grid is not ascending or ends before a source.
+        ValueError: if shapes differ, a step count is negative, a rolled item's source is not noisier than its
+            target, or the grid is not ascending or ends before a source.
     """
 
     source: Real[Tensor, " batch"]
@@ -64,17 +67,18 @@ class RolloutPlan:
             return 0
         return int((self.target < grid_nodes(self.grid.numpy())[1]).sum())
 
-    def itinerary(self) -> Float[Tensor, "longest+1 batch"]:
+    def itinerary(self) -> Float[Tensor, "states batch"]:
         """The timesteps of every item's states, from source to target, in float64; an item that has arrived stays.
 
         Returns:
-            (longest + 1, batch). Row 0 is the source (the target where steps is 0), the last row is the target, exactly.
+            (longest + 1, batch). Row 0 is the source (the target where steps is 0), the last row is the target,
+            exactly.
         """
         source, target = self.source.double(), self.target.double()
         done = torch.arange(self.longest + 1)[:, None].clamp(max=self.steps)
-        part = done / self.steps.clamp(min=1)
         if self.grid is None:
-            path = source + (target - source) * part
+            # multiplied before it is divided, so that an integer stride gives whole timesteps
+            path = source + (target - source) * done / self.steps.clamp(min=1)
         else:
             nodes = grid_nodes(self.grid.numpy())
             index = grid_index(nodes, target.numpy()) + (self.steps - done).numpy()
@@ -94,7 +98,8 @@ def draw_plan(
 ) -> RolloutPlan:
     """Draws who is rolled out, and from where, so that every item lands on its own timestep.
 
-    Two numbers are drawn for each item whatever the options say, so that runs that differ in options keep the same streams.
+    Two numbers are drawn for each item whatever the options say, so that runs that differ in options keep the same
+    streams.
 
     Args:
         options: the scheduled sampling options: max_step_offset, strategy and stride.
@@ -105,7 +110,8 @@ def draw_plan(
         grid: ascending timesteps of the inference grid; needed for, and only used with, stride "inference".
 
     Returns:
-        The plan. k is cut to `floor((last - t) / stride)`, or to the grid; targets below the grid's first point get no steps.
+        The plan. k is cut to `floor((last - t) / stride)`, or to the grid; targets below the grid's first point get
+        no steps.
 
     Raises:
         ValueError: if probability is outside 0..1, or a grid is missing, or is given with an integer stride.

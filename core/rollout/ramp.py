@@ -14,8 +14,8 @@ SHAPES: Mapping[str, Callable[[float], float]] = {
 def probability_at(step: int, options: Any) -> float:
     """The chance per item, 0..1, that it is rolled out at an optimizer step.
 
-    0 before `start_step`. Then `probability` if `ramp_steps` is 0, else the ramp from `prob_start` to `prob_end`, which takes
-    `ramp_steps` steps and stays at `prob_end`; `probability` is not used then.
+    0 before `start_step`. Then `probability` if `ramp_steps` is 0, else the ramp from `prob_start` to `prob_end`,
+    which takes `ramp_steps` steps and stays at `prob_end`; `probability` is not used then.
 
     Args:
         step: optimizer step, counted from 0.

@@ -9,9 +9,9 @@ With `x̂` the rolled state, `a` and `s` of the target timestep, and the pair (c
 | sample | `x0` | `x0` |
 | flow_matching | `e - x0` | `(x̂ - x0) / s` |
 
-*original* is the pair's own target, as if there had been no drift: it carries the drift on to the end. *anchored* is the
-prediction that would lead from where the model is back to x0 (as DREAM, Zhou et al. 2024, rectifies its target). It is the
-pair's formula with the noise `(x̂ - a x0) / s` that x̂ appears to hold.
+*original* is the pair's own target, as if there had been no drift: it carries the drift on to the end. *anchored*
+is the prediction that would lead from where the model is back to x0 (as DREAM, Zhou et al. 2024, rectifies its
+target). It is the pair's formula with the noise `(x̂ - a x0) / s` that x̂ appears to hold.
 """
 
 import torch
@@ -42,10 +42,11 @@ def training_target(
         clean: (batch, ...), clean latents.
         noise: (batch, ...), the noise of the pairs.
         alpha: (batch,), at the target timesteps.
-        sigma: (batch,), at the target timesteps. Where it is 0 the anchored noise is undetermined, and the pair's is taken.
+        sigma: (batch,), at the target timesteps. Where it is 0 the anchored noise is undetermined, and the pair's
+            is taken.
         kind: what the network predicts.
-        steps: (batch,), the plan's steps, or which items were rolled; the others get exactly the pair's own target, bit for
-            bit. None: all were rolled.
+        steps: (batch,), the plan's steps, or which items were rolled; the others get exactly the pair's own target,
+            bit for bit. None: all were rolled.
 
     Raises:
         ValueError: if rule or kind is unknown.

@@ -1,8 +1,8 @@
 """What every sampler is given and gives back.
 
-A sampler holds no state: it is handed what it needs to remember. It moves some items at once, each between its own two
-places. Places live on the CPU in float64, so that coefficients are exact, free of synchronisation and cheap; `times` brings
-them to the latents.
+A sampler holds no state: it is handed what it needs to remember. It moves some items at once, each between its own
+two places. Places live on the CPU in float64, so that coefficients are exact, free of synchronisation and cheap;
+`times` brings them to the latents.
 """
 
 from dataclasses import dataclass
@@ -52,8 +52,10 @@ class Model:
         sample_forwards: items in those calls.
     """
 
-    def __init__(self, denoiser: Denoiser, items: Tensor, *, schedule: NoiseSchedule, kind: str, dtype: torch.dtype) -> None:
-        """Takes the batch indices of the items, of which each call concerns the first n, and the dtype of the network's inputs."""
+    def __init__(
+        self, denoiser: Denoiser, items: Tensor, *, schedule: NoiseSchedule, kind: str, dtype: torch.dtype
+    ) -> None:
+        """Takes the items' batch indices (each call concerns the first n) and the dtype of the network's inputs."""
         self.schedule = schedule
         self.kind = kind
         self.calls = 0
@@ -113,8 +115,8 @@ def times(weight: Float[Tensor, " n"], latent: State) -> State:
 def first_order(state: State, clean: State, here: Place, there: Place) -> State:
     """The exact solution while the clean estimate does not change: DDIM (Song et al. 2021, eq. 12 with eta = 0).
 
-    `x_t = (s_t / s_s) x_s + (a_t - a_s s_t / s_s) D`, where the last bracket is `-a_t (e^-h - 1)` of DPM-Solver++ (Lu et al. 2022,
-    eq. 9), written so that it is finite at a_s = 0 (h infinite) and at s_t = 0.
+    `x_t = (s_t / s_s) x_s + (a_t - a_s s_t / s_s) D`, where the last bracket is the `-a_t (e^-h - 1)` of DPM-Solver++
+    (Lu et al. 2022), written so that it is finite at a_s = 0 (h infinite) and at s_t = 0.
     """
     shrink = there.sigma / here.sigma
     return times(shrink, state) + times(there.alpha - here.alpha * shrink, clean)

@@ -1,9 +1,9 @@
-"""DPM-Solver++ multistep (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", algorithm 2): one call a step.
+"""DPM-Solver++ multistep (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling"): one call a step.
 
 With `lambda = log(a/s)` and `h = lambda_t - lambda_s` the flow is
-`x_t = (s_t/s_s) x_s + s_t * integral of e^lambda D(lambda)`; D is replaced by a polynomial through the last clean estimates.
-The order rises from 1 to the chosen one over the first steps of each rollout. A step to s_t = 0 has infinite h, where no
-polynomial says anything, and is of first order.
+`x_t = (s_t/s_s) x_s + s_t * integral of e^lambda D(lambda)`; D is replaced by a polynomial through the last clean
+estimates. The order rises from 1 to the chosen one over the first steps of each rollout. A step to s_t = 0 has
+infinite h, where no polynomial says anything, and is of first order.
 """
 
 import torch
@@ -39,7 +39,10 @@ def second_order_term(there: Place, memory: Memory) -> State:
 
 
 def third_order_terms(there: Place, memory: Memory) -> State:
-    """`a_t ((e^-h - 1)/h + 1) D1 - a_t ((e^-h - 1 + h)/h^2 - 1/2) D2`, with D1, D2 the first two derivatives times h, h^2/2 at s."""
+    """`a_t ((e^-h - 1)/h + 1) D1 - a_t ((e^-h - 1 + h)/h^2 - 1/2) D2`.
+
+    D1 and D2 are h times the first, and h^2/2 times the second derivative of the polynomial at s.
+    """
     lambdas = [past.place.half_log_snr for past in memory]
     h, h_0, h_1 = there.half_log_snr - lambdas[-1], lambdas[-1] - lambdas[-2], lambdas[-2] - lambdas[-3]
     r_0, r_1 = h_0 / h, h_1 / h

@@ -1,8 +1,8 @@
 """Euler: one call a step, first order.
 
-On the straight path of flow matching this is Euler's rule for the velocity (Liu et al. 2023); on a variance-preserving schedule
-it is DDIM (Song et al. 2021), which is Euler's rule for `d(x/alpha) = noise d(sigma/alpha)`. Both are the same formula in the
-clean estimate.
+On the straight path of flow matching this is Euler's rule for the velocity (Liu et al. 2023); on a
+variance-preserving schedule it is DDIM (Song et al. 2021), which is Euler's rule for `d(x/alpha) = noise
+d(sigma/alpha)`. Both are the same formula in the clean estimate.
 """
 
 from core.noise.schedule import Place

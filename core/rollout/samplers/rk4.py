@@ -1,9 +1,10 @@
 """The classical Runge-Kutta method: four calls a step, fourth order.
 
-It solves the flow in straight coordinates. With `y = x / (a + s)` and the noise share `w = s / (a + s)`, a path of any noise
-schedule becomes the straight line `y = (1 - w) clean + w noise` of rectified flow (Liu et al. 2023), and the probability flow
-`dy/dw = noise - clean`. This field is finite at pure noise, and constant for a model that knows the clean latent, so that such
-a model is carried to exactly its state; in the timestep or the angle it would not be.
+It solves the flow in straight coordinates. With `y = x / (a + s)` and the noise share `w = s / (a + s)`, a path of
+any noise schedule becomes the straight line `y = (1 - w) clean + w noise` of rectified flow (Liu et al. 2023), and
+the probability flow `dy/dw = noise - clean`. This field is finite at pure noise, and constant for a model that
+knows the clean latent, so that such a model is carried to exactly its state; in the timestep or the angle it would
+not be.
 
 The midpoint is taken in w, hence generally at a fractional timestep. At the clean end (s_t = 0) the slope of a sample
 prediction is undetermined, and the last step takes the midpoint's, which is second order.

@@ -1,4 +1,5 @@
-"""UniPC (Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework"), data prediction, B_2(h) = e^h - 1: one call a step.
+"""UniPC (Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework"), data prediction, B_2(h) = e^h - 1:
+one call a step.
 
 From the place s with clean estimate D_0, `h = lambda_t - lambda_s` and estimates D_i at relative distances `r_i`
 (`lambda_i = lambda_s + r_i h`):
@@ -6,10 +7,10 @@ From the place s with clean estimate D_0, `h = lambda_t - lambda_s` and estimate
     x_t = (s_t/s_s) x_s - a_t (e^-h - 1) D_0 - a_t (e^-h - 1) * sum_i rho_i (D_i - D_0) / r_i
     sum_i rho_i r_i^(j-1) = b_j,   j = 1, 2, ...
 
-The predictor takes the D_i from the past. The corrector redoes the same step when the estimate at t has arrived for the next
-one: it is one more D_i, at r = 1. It therefore costs no call, and the last state of a rollout is not corrected. One unknown
-rho is 1/2, as the paper has it. The order rises from 1 to the chosen one over the first steps of each rollout. A step to
-s_t = 0 has infinite h, where no polynomial says anything, and is of first order.
+The predictor takes the D_i from the past. The corrector redoes the same step when the estimate at t has arrived for
+the next one: it is one more D_i, at r = 1. It therefore costs no call, and the last state of a rollout is not
+corrected. A single unknown rho is 1/2, as the paper has it. The order rises from 1 to the chosen one over the first
+steps of each rollout. A step to s_t = 0 has infinite h, where no polynomial says anything, and is of first order.
 """
 
 import torch
