@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test lint types bench lock pictures clean
+.PHONY: run test lint types bench lock docs pictures clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m app $(ARGS)
@@ -25,6 +25,9 @@ bench: $(VENV)/.installed
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/python .ci/lock.py
+
+docs: $(VENV)/.installed-dev
+	PYTHONPATH=. $(BIN)/python .ci/docs.py
 
 # The README's pictures: trains the demo, opens the page, takes the screenshots.
 pictures: $(VENV)/.installed-dev

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -143,7 +144,7 @@ def ab(
 @app.command("ab-run", hidden=True)
 def ab_run(experiment: Annotated[Path, typer.Argument()]) -> None:
     """Trains the arms of an experiment folder that is there: what the page launches."""
-    from core.runs.experiment_folder import Experiment
+    from core.runs.experiment import Experiment
 
     _drive(Experiment(experiment))
 
@@ -183,7 +184,7 @@ def status(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Says what runs are doing, as far as it can be believed."""
-    from core.runs.experiment_folder import list_experiments
+    from core.runs.experiment import list_experiments
     from core.runs.status import derive_state
 
     space = _workspace(workspace)
@@ -204,13 +205,24 @@ def status(
 
 
 @app.command()
-def stop(run: Run, workspace: WorkspaceOption = None) -> None:
-    """Asks a run to save and stop, and waits until it has."""
+def stop(
+    run: Annotated[str, typer.Argument(help="A run's or an experiment's name in the workspace, or a run's folder.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Asks a run, or all of an experiment, to save and stop, and waits until it has."""
+    from core.runs.experiment import advance_experiment_stop, list_experiments, stop_experiment
     from core.runs.process import GRACE_SECONDS, stop_run, wait_for_end
 
-    folder = _run_folder(run, workspace)
-    stop_run(folder)
-    state = wait_for_end(folder, 4 * GRACE_SECONDS)
+    experiment = next((found for found in list_experiments(_workspace(workspace)) if found.name == run), None)
+    if experiment is None:
+        folder = _run_folder(run, workspace)
+        stop_run(folder)
+        state = wait_for_end(folder, 4 * GRACE_SECONDS)
+    else:
+        state = stop_experiment(experiment)
+        while not state.final:
+            time.sleep(0.2)
+            state = advance_experiment_stop(experiment)
     print(f"{state.label}: {state.message}")
 
 

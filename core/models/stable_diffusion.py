@@ -9,6 +9,7 @@ from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from jaxtyping import Float
 from peft.utils import get_peft_model_state_dict
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
@@ -29,6 +30,7 @@ _KINDS = {
     "sample": "sample",
     "flow_prediction": "flow_matching",
 }
+_PIPELINE = "StableDiffusionPipeline"
 _OPTION = "pretrained_model_name_or_path"
 
 
@@ -52,7 +54,7 @@ class StableDiffusion:
         Raises:
             DataError: nothing at ``path`` loads as a Stable Diffusion pipeline.
         """
-        _check_folder(path)
+        _check_folder(path, revision)
         for logging in (diffusers_logging, transformers_logging):  # bars of milliseconds drown the log
             logging.disable_progress_bar()
         try:
@@ -60,17 +62,13 @@ class StableDiffusion:
                 path, revision=revision, variant=variant, dtype=torch.float32, use_safetensors=True,
                 safety_checker=None, requires_safety_checker=False,
             )  # fmt: skip
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise DataError(
-                [
-                    Problem(
-                        _OPTION,
-                        f"{_OPTION} must be a diffusers folder or a hub id in reach, got {path!r} ({first}); "
-                        "use 'embedded' for the base model that ships with the workbench",
-                    )
-                ]
+            raise _refused(
+                f"be a diffusers folder or a hub id in reach, got {path!r} ({first}); "
+                "use 'embedded' for the base model that ships with the workbench"
             ) from error
+        _check_parts(pipeline, path)
         return cls(pipeline)
 
     def to(self, device: torch.device) -> None:
@@ -115,20 +113,42 @@ class StableDiffusion:
         return path
 
 
-def _check_folder(path: str) -> None:
-    folder = Path(path)
-    if folder.is_dir() and not (folder / "model_index.json").is_file():
-        raise DataError(
-            [
-                Problem(
-                    _OPTION,
-                    f"{_OPTION} must be a diffusers folder with a model_index.json, got {path!r}, which has none",
-                )
-            ]
-        )
+def _refused(rule: str) -> DataError:
+    return DataError([Problem(_OPTION, f"{_OPTION} must {rule}")])
+
+
+def _check_folder(path: str, revision: str | None) -> None:
+    folder, index = Path(path), Path(path) / "model_index.json"
     looks_local = folder.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1
     if looks_local and not folder.exists():
-        raise DataError([Problem(_OPTION, f"{_OPTION} must be a folder that exists, got {path!r}; check the path")])
+        raise _refused(f"be a folder that exists, got {path!r}; check the path")
+    if not folder.is_dir():
+        return
+    if revision is not None:
+        rule = f"revision must be unset for a base model in a folder, which has only one, got {revision!r}"
+        raise DataError([Problem("revision", rule)])
+    if not index.is_file():
+        raise _refused(f"be a diffusers folder with a model_index.json, got {path!r}, which has none")
+    try:
+        parts = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _refused(f"be a diffusers folder, got {path!r}, whose model_index.json cannot be read") from error
+    for name in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
+        if name not in parts or not (folder / name).is_dir():
+            raise _refused(f"be a diffusers folder with a {name}, got {path!r}, which has none")
+    pipeline = parts.get("_class_name")
+    if pipeline != _PIPELINE:
+        raise _refused(f"be a {_PIPELINE}, got {path!r}, a {pipeline}; choose the family that it belongs to")
+
+
+def _check_parts(pipeline: StableDiffusionPipeline, path: str) -> None:
+    kind = pipeline.scheduler.config.get("prediction_type")
+    if kind not in _KINDS:
+        what = f"a {type(pipeline.scheduler).__name__} with prediction_type {kind!r}"
+        raise _refused(f"have a scheduler that predicts {', '.join(_KINDS)}, got {what} in {path!r}")
+    takes, gives = pipeline.unet.config["in_channels"], pipeline.vae.config["latent_channels"]
+    if takes != gives:
+        raise _refused(f"have a unet that takes the vae's {gives} channels, got {takes} in {path!r}")
 
 
 def _plain(value: object) -> object:

@@ -100,14 +100,19 @@ class BatchStream:
         clean, condition, weight = self._pictures(position)
         timestep = self._timesteps(position, len(clean))
         noise = torch.randn(clean.shape, generator=stream(self.seed, "noise", position.step, position.micro))
-        plan = draw_plan(
-            self.rollout, timestep, probability=probability, last=self.last,
-            generator=stream(self.seed, "plan", position.step, position.micro), grid=self.grid,
-        )  # fmt: skip
+        plan = self._plan(position, timestep, probability)
         mine = RolloutPlan(
             source=plan.source[share], target=plan.target[share], steps=plan.steps[share], grid=plan.grid
         )
         return Batch(clean[share], noise[share], condition[share], mine, weight[share])
+
+    def _plan(self, position: Position, timestep: Tensor, probability: float) -> RolloutPlan:
+        if self.rollout.max_step_offset == 0:  # the other rollout options are kept, and have no effect
+            return RolloutPlan(timestep, timestep, torch.zeros(len(timestep), dtype=torch.long))
+        return draw_plan(
+            self.rollout, timestep, probability=probability, last=self.last,
+            generator=stream(self.seed, "plan", position.step, position.micro), grid=self.grid,
+        )  # fmt: skip
 
     def _share(self) -> Tensor:
         one = torch.arange(self.batch_size) + self.process * self.batch_size

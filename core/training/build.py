@@ -186,10 +186,14 @@ def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tup
         parameters, lr=training.learning_rate, betas=(training.adam_beta1, training.adam_beta2),
         weight_decay=training.adam_weight_decay, eps=training.adam_epsilon,
     )  # fmt: skip
-    scheduler = get_scheduler(
-        training.lr_scheduler, optimizer, num_warmup_steps=training.lr_warmup_steps,
-        num_training_steps=training.max_train_steps,
-    )  # fmt: skip
+    try:
+        scheduler = get_scheduler(
+            training.lr_scheduler, optimizer, num_warmup_steps=training.lr_warmup_steps,
+            num_training_steps=training.max_train_steps,
+        )  # fmt: skip
+    except ValueError as error:  # polynomial ends at 1e-7
+        rule = f"learning_rate must suit lr_scheduler = {training.lr_scheduler}, got {training.learning_rate}: {error}"
+        raise ConfigError([Problem("learning_rate", rule)]) from error
     network, optimizer = accelerator.prepare(family.network, optimizer)
     return network, optimizer, scheduler
 
@@ -200,4 +204,6 @@ def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
     clean = pictures.latents[pictures.first[which]]
     noise = torch.randn(clean.shape, generator=stream(config.validation.validation_seed, "drift"))
     grid = inference_grid(family.pipeline.scheduler, config.validation.validation_num_inference_steps)
+    if family.kind == "epsilon":  # at alpha = 0 its prediction tells nothing, and no path can begin there
+        grid = grid[family.schedule.alpha(grid) > 0]
     return ProbeSet(clean, noise, pictures.conditions[pictures.prompt[which]], grid)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -26,7 +27,7 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     if not folder.is_dir():
         return []
     names = [path for path in folder.glob("step-*") if path.name[5:].isdigit() and (path / "state.json").is_file()]
-    return [Checkpoint(path, int(path.name[5:])) for path in sorted(names)]
+    return sorted((Checkpoint(path, int(path.name[5:])) for path in names), key=lambda checkpoint: checkpoint.step)
 
 
 def save_checkpoint(
@@ -35,6 +36,9 @@ def save_checkpoint(
     """Writes adapter, optimizer and learning-rate state, then removes all but the newest ``keep``.
 
     The random streams need no state: they are functions of the step.
+
+    Raises:
+        RunError: the disk does not take it; the checkpoints that were there before stay.
     """
     path = folder / f"step-{step:06d}"
     aside = folder / f".writing-{path.name}"
@@ -46,7 +50,7 @@ def save_checkpoint(
         (aside / "state.json").write_text(json.dumps({"step": step, "scheduler": scheduler.state_dict()}))
         shutil.rmtree(path, ignore_errors=True)
         aside.rename(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise RunError(
             f"the checkpoint {path} must be written, but {error}; free some space or choose another disk"
         ) from error
@@ -57,10 +61,21 @@ def save_checkpoint(
 
 
 def load_checkpoint(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler) -> None:
-    """Puts a saved state back, bit for bit."""
-    load_adapter_state(network, checkpoint.path / "adapter.safetensors")
-    _restore_optimizer(optimizer, load_file(checkpoint.path / "optimizer.safetensors"))
-    scheduler.load_state_dict(json.loads((checkpoint.path / "state.json").read_text())["scheduler"])
+    """Puts a saved state back, bit for bit.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+    """
+    try:
+        state = json.loads((checkpoint.path / "state.json").read_text())["scheduler"]
+        optimizer_tensors = load_file(checkpoint.path / "optimizer.safetensors")
+        load_adapter_state(network, checkpoint.path / "adapter.safetensors")
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise RunError(
+            f"the checkpoint {checkpoint.path} must be readable, but {error}; delete it to go on from an older one"
+        ) from error
+    _restore_optimizer(optimizer, optimizer_tensors)
+    scheduler.load_state_dict(state)
     for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
         group["lr"] = rate
 

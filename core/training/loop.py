@@ -38,14 +38,22 @@ class Loop:
         self.total = parts.config.training.max_train_steps
         self.step = 0
         self.elapsed = 0.0
+        self.saved = self.validated = -1  # the last steps at which a checkpoint was saved, and pictures were drawn
         self.main = parts.accelerator.is_main_process
+
+    def begin_anew(self) -> None:
+        """Begins at step 0; what an earlier life without a checkpoint left in the journals is cut off."""
+        if self.main:
+            for path in (self.folder.metrics_path, self.folder.drift_path):
+                journal.truncate_after(path, -1)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Goes back to a checkpoint; what the journals hold of later steps is cut off."""
         parts = self.parts
         network = parts.accelerator.unwrap_model(parts.network)
         load_checkpoint(checkpoint, network, parts.optimizer, parts.scheduler)
-        self.step = checkpoint.step
+        self.step = self.saved = checkpoint.step
+        self.validated = self.step if self._was_validated() else -1
         if self.main:
             for path in (self.folder.metrics_path, self.folder.drift_path):
                 journal.truncate_after(path, checkpoint.step)
@@ -60,17 +68,23 @@ class Loop:
             Stopped: on request, after a checkpoint was saved.
             RunError: the loss is not finite, or the disk cannot take what has to be written.
         """
-        validation = self.parts.config.validation
-        if self.step == 0:
+        try:
+            self._advance()
+        except Stopped:  # it is raised between steps only
+            if self.step > 0 and self.saved != self.step:
+                self.save()
+            raise
+
+    def _advance(self) -> None:
+        if self._validation_due():
             self.validate()
         self._training_phase()
         while self.step < self.total:
-            self._stop_if_asked()
+            self.report.check()
             self.take_step()
-            due = validation.validation_steps > 0 and self.step % validation.validation_steps == 0
             if self._checkpoint_due():
                 self.save()
-            if due or self.step == self.total:
+            if self._validation_due():
                 self.validate()
                 self._training_phase()
         self._finish()
@@ -84,19 +98,25 @@ class Loop:
         every = self.parts.config.training.checkpointing_steps
         return (every > 0 and self.step % every == 0) or self.step == self.total
 
-    def _stop_if_asked(self) -> None:
-        try:
-            self.report.check()
-        except Stopped:
-            if self.step > 0:
-                self.save()
-            raise
+    def _validation_due(self) -> bool:
+        every = self.parts.config.validation.validation_steps
+        due = self.step in (0, self.total) or (every > 0 and self.step % every == 0)
+        return due and self.validated != self.step
+
+    def _was_validated(self) -> bool:
+        """Whether an earlier life drew and probed at this step; the probe comes last."""
+        validation = self.parts.config.validation
+        if validation.drift_pairs > 0:
+            return any(line.get("step") == self.step for line in journal.read_all(self.folder.drift_path))
+        drawn = list((self.folder.samples_dir / f"step-{self.step:06d}").glob("*.png"))
+        return len(drawn) >= len(validation.validation_prompts) * validation.num_validation_images
 
     def take_step(self) -> None:
         """One optimizer step, and its record."""
         parts, began = self.parts, time.perf_counter()
         config, accelerator = parts.config, parts.accelerator
-        probability = probability_at(self.step, config.scheduled_sampling)
+        rollout = config.scheduled_sampling
+        probability = probability_at(self.step, rollout) if rollout.max_step_offset > 0 else 0.0
         outcomes: list[StepOutcome] = []
         grad_norm = math.nan
         for micro in range(config.training.gradient_accumulation_steps):
@@ -127,8 +147,10 @@ class Loop:
         loss = sum(outcome.loss.item() for outcome in outcomes) / len(outcomes)
         errors = torch.cat([outcome.errors for outcome in outcomes]).cpu()
         steps = torch.cat([outcome.steps for outcome in outcomes])
-        if not math.isfinite(loss):
-            raise RunError(f"the loss must be a number, but it is not finite at step {self.step}; see the hint")
+        scaled = self.parts.accelerator.scaler is not None  # fp16 skips the steps whose gradient overflows
+        for name, value in (("loss", loss), ("gradient", 0.0 if scaled else grad_norm)):
+            if not math.isfinite(value):
+                raise RunError(f"the {name} must be a number, but it is not finite at step {self.step}; see the hint")
         drifts = [outcome.drift.square() for outcome in outcomes if outcome.drift is not None]
         if not self.main:
             return
@@ -152,6 +174,7 @@ class Loop:
                 self.folder.checkpoints_dir, self.step, parts.accelerator.unwrap_model(parts.network), parts.optimizer,
                 parts.scheduler, parts.config.training.checkpoints_total_limit,
             )  # fmt: skip
+        self.saved = self.step
         parts.accelerator.wait_for_everyone()
 
     def validate(self) -> None:
@@ -161,6 +184,7 @@ class Loop:
                 self._draw()
                 if self.parts.config.validation.drift_pairs > 0:
                     self._probe()
+        self.validated = self.step
         self.parts.accelerator.wait_for_everyone()
 
     def _draw(self) -> None:

@@ -5,6 +5,7 @@ import os
 import platform
 from importlib.metadata import version
 
+import psutil
 import torch
 
 from core.errors import RunError
@@ -12,6 +13,7 @@ from core.runs.files import write_whole
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.lock import hold_training_lock
+from core.runs.status import live_process
 from core.runs.workspace import workspace_of
 from core.training.build import build, make_accelerator
 from core.training.loop import Loop, latest_checkpoint
@@ -28,33 +30,44 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
         resume: go on from the newest checkpoint; without one, start at step 0.
 
     Raises:
-        WorkbenchError: with its sentence, after it was written to the run's status.
+        WorkbenchError: with its sentence, after it was written to the run's status; the status of a run that has
+            begun, or is in progress, is left alone.
     """
+    _check_start(folder, resume)
     main = os.environ.get("RANK", "0") == "0"
     status = StatusWriter(folder, phase="loading", message="loading libraries") if main else None
     workspace = workspace_of(folder.path)
     report = Report(folder, status)
     with recorded(status):
         if main:
-            with hold_training_lock(workspace.root, folder.name):
+            with hold_training_lock(workspace.root, f'run "{workspace.identifier(folder)}"'):
                 _train(folder, report, status, resume)
         else:
             _train(folder, report, status, resume)
     report.close()
 
 
+def _check_start(folder: RunFolder, resume: bool) -> None:
+    if not resume and latest_checkpoint(folder) is not None:
+        raise RunError(f"{folder.name} must be a run that has not begun; resume it instead")
+    live = live_process(folder)
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}  # a launcher starts us as its child
+    if live is not None and live.pid not in own:
+        raise RunError(f"{folder.name} must be a run that is not in progress; wait for it or stop it")
+
+
 def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resume: bool) -> None:
     config = folder.config()
     checkpoint = latest_checkpoint(folder) if resume else None
-    if not resume and latest_checkpoint(folder) is not None:
-        raise RunError(f"{folder.name} must be a run that has not begun; resume it instead")
     accelerator = make_accelerator(config)
     _write_environment(folder, accelerator.device)
     if status is not None:
         status.update(total=config.training.max_train_steps)
     parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator)
     loop = Loop(folder, parts, report)
-    if checkpoint is not None:
+    if checkpoint is None:
+        loop.begin_anew()
+    else:
         loop.resume_from(checkpoint)
     loop.run()
     if status is not None:
