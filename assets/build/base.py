@@ -13,8 +13,8 @@ from assets.build.art import background_colours, centred, compose, contact_sheet
 from assets.build.tokenizer import MAX_TOKENS
 from assets.build.vocabulary import BACKGROUNDS, all_captions, caption
 
-STEPS = 11_000
-DECAY_STEPS = 4_000
+STEPS = 9_000
+DECAY_STEPS = 3_000
 """The learning rate is constant, then falls linearly over the last DECAY_STEPS: before, a run can be lengthened."""
 BATCH = 32
 LEARNING_RATE = 1e-3
@@ -178,7 +178,7 @@ class BaseTraining:
         )  # fmt: skip
 
 
-def evaluation_grid(pipeline: StableDiffusionPipeline, steps: int = 20, guidance: float = 4.0):
+def evaluation_grid(pipeline: StableDiffusionPipeline, steps: int = 20, guidance: float = 2.0):
     """The 16 fixed prompts with seeds 0..15 as one picture."""
     pipeline.set_progress_bar_config(disable=True)
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(GRID_PROMPTS))]
