@@ -1,7 +1,7 @@
 """Every picture of numbers: a registry of matplotlib plots, drawn alike on the page, in reports and in files.
 
-A plot is a function ``draw(series) -> Figure`` over a mapping from a label (an arm or a run) to its records. Nothing here
-imports matplotlib until a plot is drawn, so listing the plots costs nothing.
+A plot is a function ``draw(series) -> Figure`` over a mapping from a label (an arm or a run) to its records. Nothing
+here imports matplotlib until a plot is drawn, so listing the plots costs nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PLOTS: dict[str, Plot] = {
         Plot(
             "probability",
             "Rollout probability",
-            "The planned chance that an item is rolled out, and the share of items that was.",
+            "Thick: planned chance. Thin: share of items rolled out, lower by design, since k = 0 is drawn too.",
             "steps",
             "probability",
         ),
@@ -59,7 +59,7 @@ PLOTS: dict[str, Plot] = {
         Plot("learning_rate", "Learning rate", "Learning rate of each step.", "steps", "learning_rate"),
         Plot("ramp", "Probability over the training", "The chance of a rollout at each step.", "preview", "ramp"),
         Plot("offsets", "Rollout lengths drawn", "How often each length k is drawn.", "preview", "offsets"),
-        Plot("touched", "Timesteps touched", "Where rollouts start and which part of the path they cover.", "preview", "touched"),
+        Plot("touched", "Timesteps touched", "Where rollouts start and what they pass.", "preview", "touched"),
         Plot("cost", "Cost of a training step", "Time of a step relative to plain training.", "preview", "cost"),
     )
 }

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from core.plots.figure import BASE, INK, arm_styles, describe, new_axes, say_empty
+from core.plots.figure import BASE, INK, SMALL, arm_styles, describe, new_axes, say_empty
 from core.plots.preview import Preview, latest
 from core.rollout.cost import forecast
 
 
 def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
     """A bar per label, from proportional cost to that of calls which are never faster for holding fewer items."""
-    figure, axes = new_axes("step time (1 = plain training)", "")
+    figure, axes = new_axes("step time (1 = plain training)", "", SMALL)
     shown = latest(series)
     if not shown:
         say_empty(axes, "No options to preview")
@@ -23,14 +23,20 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
     for row, (label, (low, high)) in enumerate(rows.items()):
         axes.barh(row, low, height=0.5, color=styles[label].colour)
         axes.barh(row, high - low, left=low, height=0.5, color=styles[label].colour, alpha=0.35)
-        axes.text(high, row, f" {low:.2f} to {high:.2f}" if high - low > 0.005 else f" {low:.2f}", va="center", color=INK, fontsize=9)
+        axes.text(
+            high,
+            row,
+            f" {low:.2f} to {high:.2f}" if high - low > 0.005 else f" {low:.2f}",
+            va="center",
+            color=INK,
+            fontsize=9,
+        )
         summary.append(f"{label}: {low:.2f} to {high:.2f} times a plain step")
     axes.axvline(1, color=BASE, linewidth=1)
-    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_yticks(range(len(rows)), list(rows), rotation=90 if len(rows) == 1 else 0, va="center")
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, max(high for _, high in rows.values()) * 1.25)
+    axes.set_xlim(0, max(high for _, high in rows.values()) * 1.5)
     axes.grid(visible=False)
-    axes.set_position((0.22, 0.17, 0.76, 0.70))
     return describe(figure, "; ".join(summary) + ".")
 
 

@@ -1,7 +1,7 @@
 """The one place for the size, colours and output formats of plots.
 
-Plots are drawn in the light palette, with colours that nothing else uses. In SVG for the page each of them becomes a CSS
-variable with that colour as its fallback, so one drawing follows the theme of the page; a PNG is saved as drawn.
+Plots are drawn in the light palette, with colours that nothing else uses. In SVG for the page each of them becomes a
+CSS variable with that colour as its fallback, so one drawing follows the theme of the page; a PNG is saved as drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -23,13 +24,15 @@ SUBDUED = "#596270"
 GRID = "#dfe3e9"
 BASE = "#7b8088"
 ARM_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#8c6d00", "#4b5a8f")
-"""Okabe-Ito first (blue, vermillion, green); each is readable on white, and its dark twin in the page's style on dark."""
+"""Okabe-Ito first (blue, vermillion, green). Readable on white; the page's style has a twin of each for dark."""
 
 CSS_VARIABLES = {INK: "plot-ink", SUBDUED: "plot-subdued", GRID: "plot-grid", BASE: "plot-base"} | {
     colour: f"arm-{number}" for number, colour in enumerate(ARM_COLOURS, start=1)
 }
-SIZE = (5.2, 2.9)
-"""Inches. One size for all, so that plots side by side share their axes' positions."""
+SIZE = (4.6, 2.75)
+"""Inches. One size for all plots of records, so that plots side by side share their axes' positions."""
+SMALL = (3.4, 2.1)
+"""Inches, for the previews beside the fields."""
 
 _FONT = 9.5
 _DASHES: tuple[tuple[float, ...] | None, ...] = (None, (5, 2), (1.2, 1.6), (7, 2, 1.2, 2), (3, 1.2), (9, 3))
@@ -47,7 +50,7 @@ class ArmStyle:
     marker: str
 
     @property
-    def line(self) -> dict[str, object]:
+    def line(self) -> dict[str, Any]:
         """Keyword arguments for ``Axes.plot``."""
         return {"color": self.colour, "linestyle": "-" if self.dash is None else (0, self.dash)}
 
@@ -61,18 +64,22 @@ def arm_styles(labels: list[str]) -> dict[str, ArmStyle]:
     free = [index for index in range(len(ARM_COLOURS)) if index not in taken]
     styles = {}
     for label in labels:
-        index = _KNOWN_ARMS[label] if label in _KNOWN_ARMS else (free.pop(0) if free else len(styles) % len(ARM_COLOURS))
+        index = (
+            _KNOWN_ARMS[label] if label in _KNOWN_ARMS else (free.pop(0) if free else len(styles) % len(ARM_COLOURS))
+        )
         styles[label] = ArmStyle(ARM_COLOURS[index], _DASHES[index], _MARKERS[index])
     return styles
 
 
-def new_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def new_axes(x_label: str, y_label: str, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     """An empty plot in the house style; axis labels carry their units."""
-    figure = Figure(figsize=SIZE, dpi=100, facecolor="none")
-    axes = figure.add_axes((0.125, 0.17, 0.855, 0.70), facecolor="none")
+    width, height = size
+    figure = Figure(figsize=size, dpi=100, facecolor="none")
+    left, bottom, top = 0.78 / width, 0.5 / height, 0.38 / height
+    axes = figure.add_axes((left, bottom, 1 - left - 0.1 / width, 1 - bottom - top), facecolor="none")
     axes.set_xlabel(x_label, color=SUBDUED, fontsize=_FONT)
     axes.set_ylabel(y_label, color=SUBDUED, fontsize=_FONT)
-    axes.tick_params(colors=SUBDUED, labelsize=_FONT - 0.5, length=0, pad=4)
+    axes.tick_params(which="both", colors=SUBDUED, labelsize=_FONT - 0.5, length=0, pad=4)
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
@@ -105,6 +112,8 @@ def say_empty(axes: Axes, text: str = "No records yet") -> None:
     """What a plot without data shows in place of an empty frame."""
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.set_xlabel("")
+    axes.set_ylabel("")
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=SUBDUED, fontsize=_FONT + 1)
 
 
@@ -127,10 +136,11 @@ def render_svg(figure: Figure, title: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 var(--plot-font, sans-serif)", text)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    text = re.sub(r" font-family: [^;\"]*;", "", text)
     for colour, variable in CSS_VARIABLES.items():
         text = text.replace(colour, f"var(--{variable}, {colour})")
-    text = _own_ids(text)
+    text = _own_ids(text.replace("xlink:href", "href"))
     label = html.escape(f"{title}. {summary_of(figure)}".strip())
     view_box = re.search(r'viewBox="[^"]*"', text)
     opening = f'<svg role="img" aria-label="{label}" {view_box.group(0) if view_box else ""} xmlns="http://www.w3.org/2000/svg">'

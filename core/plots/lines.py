@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from core.plots.figure import ArmStyle, add_legend, arm_styles, describe, new_axes, say_empty
 
@@ -23,7 +25,7 @@ def thin(values: np.ndarray, limit: int = POINTS) -> np.ndarray:
         return np.arange(len(values))
     keep = {0, len(values) - 1}
     edges = np.linspace(0, len(values), limit // 2).astype(int)
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         bucket = values[first:last]
         if np.isfinite(bucket).any():
             keep |= {first + int(np.nanargmin(bucket)), first + int(np.nanargmax(bucket))}
@@ -65,7 +67,14 @@ def spoken(label: str, points: Curve) -> str:
     if not len(values):
         return f"{label}: no records"
     lowest = int(np.argmin(values))
-    return f"{label}: {number(values[-1])} at step {int(steps[-1])}, lowest {number(values[lowest])} at step {int(steps[lowest])}"
+    last = f"{number(values[-1])} at step {int(steps[-1])}"
+    return f"{label}: {last}, lowest {number(values[lowest])} at step {int(steps[lowest])}"
+
+
+def show_steps(axes: Axes) -> None:
+    """Optimizer steps are whole numbers from 0."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]), right=max(1.0, axes.get_xlim()[1]))
 
 
 def plot_over_steps(
@@ -101,6 +110,7 @@ def plot_over_steps(
             draw_curve(axes, (steps, values), style, linewidth=0.7, alpha=0.3, marker="", linestyle="-")
             values = running_mean(values, max(5, len(values) // 20))
         draw_curve(axes, (steps, values), style, label)
+    show_steps(axes)
     if log and all((values > 0).all() for _, values in drawn.values()):
         axes.set_yscale("log")
     add_legend(axes)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from core.plots.figure import add_legend, arm_styles, describe, new_axes, say_empty
-from core.plots.lines import curve, draw_curve, number, running_mean
+from core.plots.lines import curve, draw_curve, number, running_mean, show_steps
 from core.runs.records import StepRecord
 
 WINDOW = 20
@@ -29,12 +29,13 @@ def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
         rolled = curve(records, lambda record: float(record.rolled))
         items = curve(records, lambda record: float(record.items))
         realised = running_mean(rolled[1], WINDOW) / np.maximum(running_mean(items[1], WINDOW), 1e-9)
-        draw_curve(axes, planned, styles[label], f"{label}, planned")
-        draw_curve(axes, (rolled[0], realised), styles[label], f"{label}, realised", linewidth=0.9, linestyle="-", marker="")
+        draw_curve(axes, planned, styles[label], label)
+        draw_curve(axes, (rolled[0], realised), styles[label], linewidth=0.9, linestyle="-", marker="")
         summary.append(f"{label}: planned {number(planned[1][-1])}, realised {number(realised[-1])} at the last step")
     if not summary:
         say_empty(axes)
         return describe(figure, "No records yet.")
+    show_steps(axes)
     axes.set_ylim(-0.04, 1.04)
     add_legend(axes)
     return describe(figure, "; ".join(summary) + ".")

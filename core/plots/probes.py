@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from core.plots.figure import BASE_STYLE, add_legend, arm_styles, describe, new_axes, say_empty
-from core.plots.lines import curve, draw_curve, number, spoken
+from core.plots.lines import curve, draw_curve, number, show_steps, spoken
 from core.runs.records import DriftRecord
 
 EMPTY = "No drift probe yet: one is taken with each set of samples"
@@ -41,5 +41,6 @@ def plot_probes(
         level = float(reference[1][-1])
         axes.axhline(level, linewidth=1.2, label="base model", **BASE_STYLE.line)
         summary.append(f"base model: {number(level)}")
+    show_steps(axes)
     add_legend(axes)
     return describe(figure, "; ".join(summary) + ".")

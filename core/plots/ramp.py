@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.plots.figure import add_legend, arm_styles, describe, new_axes, say_empty
+from core.plots.figure import SMALL, add_legend, arm_styles, describe, new_axes, say_empty
 from core.plots.lines import number
 from core.plots.preview import Preview, latest
 from core.rollout.ramp import probability_at
@@ -17,7 +17,7 @@ POINTS = 201
 
 def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
     """Planned probability over all optimizer steps; 0 throughout when rollout is off."""
-    figure, axes = new_axes("optimizer step", "probability (0 to 1)")
+    figure, axes = new_axes("optimizer step", "probability (0 to 1)", SMALL)
     shown = latest(series)
     if not shown:
         say_empty(axes, "No options to preview")
@@ -28,7 +28,8 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
         enabled = preview.options.enabled
         values = [probability_at(int(step), preview.options) if enabled else 0.0 for step in steps]
         axes.plot(steps, values, linewidth=2.0, label=label, **styles[label].line)
-        summary.append(f"{label}: {number(values[0])} at first, {number(values[-1])} at step {preview.max_train_steps}, mean {number(float(np.mean(values)))}")
+        course = f"{number(values[0])} at first, {number(values[-1])} at step {preview.max_train_steps}"
+        summary.append(f"{label}: {course}, mean {number(float(np.mean(values)))}")
     axes.set_ylim(-0.04, 1.04)
     if len(shown) > 1:
         add_legend(axes)

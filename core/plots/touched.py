@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.plots.figure import add_legend, arm_styles, describe, new_axes, say_empty
+from core.plots.figure import SMALL, add_legend, arm_styles, describe, new_axes, say_empty
 from core.plots.preview import OFF, Preview, latest
 from core.rollout.offsets import touched_timesteps
 
@@ -16,7 +16,7 @@ BINS = 50
 
 def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
     """Share of the picked items per bin of timesteps that a rollout passes, as an area; where it starts, as a line."""
-    figure, axes = new_axes("timestep (0 = clean)", "share of picked items")
+    figure, axes = new_axes("timestep (0 = clean)", "share of picked items", SMALL)
     shown = {label: preview for label, preview in latest(series).items() if preview.options.enabled}
     if not shown:
         say_empty(axes, OFF)
@@ -26,10 +26,26 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
         touched = touched_timesteps(preview.options, preview.last, bins=BINS)
         middle = (touched["edges"][:-1] + touched["edges"][1:]) / 2
         prefix = f"{label}: " if len(shown) > 1 else ""
-        axes.fill_between(middle, touched["covered"], step="mid", alpha=0.25, color=styles[label].colour, linewidth=0, label=f"{prefix}passed by a rollout")
-        axes.plot(middle, touched["source"], linewidth=1.6, drawstyle="steps-mid", label=f"{prefix}start of the rollout", **styles[label].line)
+        axes.fill_between(
+            middle,
+            touched["covered"],
+            step="mid",
+            alpha=0.25,
+            color=styles[label].colour,
+            linewidth=0,
+            label=f"{prefix}passed",
+        )
+        axes.plot(
+            middle,
+            touched["source"],
+            linewidth=1.6,
+            drawstyle="steps-mid",
+            label=f"{prefix}start",
+            **styles[label].line,
+        )
         peak = int(np.argmax(touched["covered"]))
-        summary.append(f"{label}: most rollouts pass timestep {middle[peak]:.0f}, where {touched['covered'][peak]:.0%} of the picked items do")
+        share = touched["covered"][peak]
+        summary.append(f"{label}: most pass timestep {middle[peak]:.0f}, {share:.0%} of the picked items")
     axes.set_ylim(bottom=0)
     axes.invert_xaxis()
     add_legend(axes)

@@ -1,0 +1,62 @@
+"""Plots as the page shows them: drawn once per change, shared by all open pages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from app.html import figure
+from core.plots import PLOTS
+
+KEPT = 200
+REDRAW_AFTER = 4.0
+"""Seconds that a plot of a running training is shown before it is drawn again."""
+
+Series = Mapping[str, Sequence[Any]]
+
+
+class Charts:
+    """A cache of drawn plots, newest last."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lock = threading.Lock()
+        self._drawn: OrderedDict[tuple[str, str], tuple[str, float, str]] = OrderedDict()
+        self._clock = clock
+
+    def show(
+        self, name: str, subject: str, signature: str, series: Callable[[], Series], *, live: bool = False
+    ) -> tuple[str, str]:
+        """A plot as HTML, and the signature of what it shows.
+
+        Args:
+            name: A plot of the registry.
+            subject: What is drawn, for example a selection.
+            signature: Changes whenever the data does.
+            series: Called only when the plot must be drawn.
+            live: The data changes all the time: an older drawing is good enough for some seconds.
+        """
+        key = (name, subject)
+        with self._lock:
+            known = self._drawn.get(key)
+            if known and (known[0] == signature or (live and self._clock() - known[1] < REDRAW_AFTER)):
+                self._drawn.move_to_end(key)
+                return known[2], known[0]
+        html = draw(name, series())
+        with self._lock:
+            self._drawn[key] = (signature, self._clock(), html)
+            self._drawn.move_to_end(key)
+            while len(self._drawn) > KEPT:
+                self._drawn.popitem(last=False)
+        return html, signature
+
+
+def draw(name: str, series: Series) -> str:
+    """One plot as HTML. Imports matplotlib, which the page does without until somebody looks at a plot."""
+    from core.plots.figure import render_svg, summary_of
+
+    plot = PLOTS[name]
+    drawn = plot.draw(series)
+    return figure(render_svg(drawn, plot.title), plot.title, plot.help, summary_of(drawn))

@@ -1,0 +1,147 @@
+"""Data: the subject's pictures, each with the exact prompt that will be encoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.datasets import SHOWN, advice, keep_upload, read_folder, thumbnail, warnings_of
+from app.form import make_input
+from app.html import Level, checklist, empty, escape, table
+from app.parts import ACT, QUIET, Parts, text_output
+from core.config.paths import resolve_path
+from core.config.spec import option_specs
+from core.data.dreambooth import Listing
+from core.errors import DataError, WorkbenchError
+
+SUBJECT = ("instance_data_dir", "instance_prompt")
+PRESERVATION = ("with_prior_preservation", "class_prompt", "class_data_dir", "num_class_images", "prior_loss_weight")
+HERE = (*SUBJECT, "validation_prompts", *PRESERVATION)
+"""Options whose input stands on this tab."""
+
+
+def build(parts: Parts) -> None:
+    """Makes the tab's components."""
+    specs = option_specs()
+
+    def add(name: str, **more: Any) -> None:
+        parts.inputs[name] = make_input(specs[name], **more)
+
+    with gr.Row(elem_classes=["rw-columns"]):
+        with gr.Column(scale=5, min_width=320):
+            gr.Markdown("## Your pictures", elem_classes=["rw-heading"])
+            add("instance_data_dir", placeholder="/home/me/pictures/my-cat")
+            with gr.Accordion("Or upload pictures", open=False, elem_classes=["rw-fold"]) as parts["data.fold"]:
+                parts["data.name"] = gr.Textbox(
+                    label="Name of the data set", value="my-pictures", interactive=True, max_lines=1
+                )
+                parts["data.files"] = gr.File(
+                    label="Pictures (png, jpg, jpeg, webp, bmp) and caption files (txt, caption)",
+                    file_count="multiple",
+                    file_types=[".png", ".jpg", ".jpeg", ".webp", ".bmp", ".txt", ".caption"],
+                    height=140,
+                    elem_id="upload",
+                )
+                gr.Markdown("They are copied into the workspace.", elem_classes=["rw-note"])
+            add("instance_prompt")
+            add("validation_prompts")
+            with gr.Row(elem_classes=["rw-actions"]):
+                parts["data.start"] = gr.Button(
+                    "Start A/B", variant="primary", scale=0, min_width=140, elem_id="data-start"
+                )
+                parts["data.read"] = gr.Button("Read the folder", scale=0, min_width=150, elem_id="read-folder")
+            parts["data.message"] = text_output("data-message")
+            with gr.Accordion(
+                "Prior preservation: keep what the class looks like", open=False, elem_classes=["rw-fold"]
+            ):
+                for name in PRESERVATION:
+                    add(name)
+        with gr.Column(scale=6, min_width=320):
+            gr.Markdown("## What will be learnt", elem_classes=["rw-heading"])
+            parts["data.table"] = text_output("data-table")
+
+
+def share(parts: Parts) -> None:
+    """Names the events that other tabs use too."""
+    source = [parts.inputs[name] for name in (*SUBJECT, "resolution")]
+    parts.chains["listing"] = {"fn": show_listing, "inputs": source, "outputs": parts["data.table"], **QUIET}
+
+
+def wire(parts: Parts) -> None:
+    """Binds the tab's events."""
+    inputs = parts.inputs
+    gr.on(
+        [
+            inputs["instance_data_dir"].submit,
+            inputs["instance_data_dir"].blur,
+            inputs["instance_prompt"].blur,
+            parts["data.read"].click,
+        ],
+        **parts.chains["listing"],
+    )
+    kept = parts["data.files"].upload(
+        lambda files, name: upload(parts, files, name),
+        [parts["data.files"], parts["data.name"]],
+        [inputs["instance_data_dir"], parts["data.fold"], parts["data.message"]],
+        **ACT,
+    )
+    kept.then(**parts.chains["listing"]).then(**parts.chains["preview"]).then(**parts.chains["keep"])
+    parts["data.start"].click(lambda: ("ab", ""), None, [parts["launch.mode"], parts["launch.name"]], **QUIET).then(
+        **parts.chains["start"]
+    ).then(**parts.chains["remember"]).then(**parts.chains["tick"])
+
+
+def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, str]:
+    """Copies an upload into the workspace; returns its folder for the form, the fold closed, and what to say."""
+    try:
+        folder = keep_upload(parts.workbench.workspace.datasets_dir, name, [Path(file) for file in files or []])
+    except DataError as error:
+        return gr.skip(), gr.skip(), checklist([("fail", "Upload", problem.message) for problem in error.problems])
+    except WorkbenchError as error:
+        return gr.skip(), gr.skip(), checklist([("fail", "Upload", str(error))])
+    return str(folder), gr.Accordion(open=False), checklist([("pass", "Uploaded", f"The pictures are in {folder}.")])
+
+
+def show_listing(folder: str, instance_prompt: str, resolution: float | None) -> str:
+    """The pictures of the folder, or everything that is wrong with it."""
+    if not folder or not str(folder).strip():
+        return empty("Give a folder of 4 or more pictures, or upload some.")
+    try:
+        listing = read_folder(resolve_path(str(folder).strip()), instance_prompt or "")
+    except DataError as error:
+        return checklist([("fail", problem.option, problem.message) for problem in error.problems])
+    return listing_html(listing, int(resolution) if resolution is not None else 0)
+
+
+def listing_html(listing: Listing, resolution: int) -> str:
+    """The table: picture, size, prompt and where it comes from, warnings; then what was passed over and why."""
+    notes = warnings_of(listing, resolution)
+    head = ["Picture", "File", "Size (pixels)", "Prompt", *(["Note"] if any(notes.values()) else [])]
+    rows = [
+        [
+            _image(item.path),
+            escape(item.path.name),
+            f"{item.width} × {item.height}",
+            f"<q>{escape(item.prompt)}</q><small>from {_source(item.prompt_source)}</small>",
+            escape("; ".join(notes[item.path])),
+        ][: len(head)]
+        for item in listing.items[:SHOWN]
+    ]
+    caption = f"{len(listing.items)} pictures; the prompt is what will be encoded, word for word"
+    parts = [table(head, rows, caption, raw=True)]
+    if len(listing.items) > SHOWN:
+        parts.append(f'<p class="rw-text">and {len(listing.items) - SHOWN} more pictures.</p>')
+    found: list[tuple[Level, str, str]] = []
+    found.extend(("warn", "Pictures", line) for line in advice(listing))
+    found.extend(("info", name, f"passed over: {why}") for name, why in listing.skipped)
+    return "".join(parts) + (checklist(found) if found else "")
+
+
+def _source(name: str) -> str:
+    return "the instance prompt" if name == "instance prompt" else escape(name)
+
+
+def _image(path: Path) -> str:
+    return f'<img class="rw-thumb" src="{thumbnail(path, path.stat().st_mtime)}" alt="{escape(path.name)}">'

@@ -1,0 +1,173 @@
+"""Monitor: a run, or all arms of an experiment, as they train."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.charts import draw
+from app.html import empty, escape
+from app.journals import file_signature
+from app.parts import ACT, QUIET, Live, Parts, Rendered, go_to, text_output
+from app.pictures import samples_html
+from app.samples import samples_of
+from app.serve import publish
+from app.view import choices, status_cards
+from app.workbench import Entry
+
+STEP_PLOTS = ("loss", "probability", "rollout_length", "rollout_drift")
+DRIFT_PLOTS = ("drift_m1", "drift_v", "drift_m1_timestep")
+MORE_PLOTS = ("grad_norm", "learning_rate")
+LOG_BYTES = 6000
+NOTHING = "Nothing to show yet: start a training on the Launch tab, or choose one above."
+
+
+def build(parts: Parts) -> None:
+    """Makes the tab's components."""
+    with gr.Row(elem_classes=["rw-bar"]):
+        parts["monitor.pick"] = gr.Dropdown(
+            [],
+            value=None,
+            label="Run or experiment",
+            interactive=True,
+            filterable=False,
+            elem_id="pick-run",
+            scale=3,
+            min_width=240,
+        )
+        parts["monitor.compare"] = gr.Button("Compare", variant="primary", scale=0, min_width=130, elem_id="to-compare")
+    parts["monitor.status"] = text_output("status")
+    gr.Markdown("## Samples", elem_classes=["rw-heading"])
+    parts["monitor.samples"] = text_output("monitor-samples")
+    gr.Markdown("## Drift: how far the model's own states lie from the true path", elem_classes=["rw-heading"])
+    with gr.Row(elem_classes=["rw-plots"]):
+        for name in ("drift_m1", "drift_v", "rollout_drift"):
+            parts[f"monitor.{name}"] = text_output(f"plot-{name}", elem_classes=["rw-plot"])
+    gr.Markdown("## Training", elem_classes=["rw-heading"])
+    with gr.Row(elem_classes=["rw-plots"]):
+        for name in ("loss", "probability", "rollout_length"):
+            parts[f"monitor.{name}"] = text_output(f"plot-{name}", elem_classes=["rw-plot"])
+    with (
+        gr.Accordion("Drift by timestep, gradient norm, learning rate", open=False, elem_classes=["rw-fold"]),
+        gr.Row(elem_classes=["rw-plots"]),
+    ):
+        for name in ("drift_m1_timestep", *MORE_PLOTS):
+            parts[f"monitor.{name}"] = text_output(f"plot-{name}", elem_classes=["rw-plot"])
+    with gr.Accordion("Log", open=False, elem_classes=["rw-fold"]):
+        parts["monitor.log"] = text_output("log")
+    _register(parts)
+
+
+def _register(parts: Parts) -> None:
+    chosen = [parts["selection"]]
+
+    def live(name: str, outputs: Sequence[Any], render: Any) -> None:
+        parts.lives.append(Live(f"monitor.{name}", "monitor", chosen, outputs, render))
+
+    live("pick", [parts["monitor.pick"]], lambda known, picked: render_choices(parts, known, picked))
+    live("status", [parts["monitor.status"]], lambda known, picked: render_status(parts, known, picked))
+    live("samples", [parts["monitor.samples"]], lambda known, picked: render_samples(parts, known, picked))
+    for name in (*STEP_PLOTS, *DRIFT_PLOTS, *MORE_PLOTS):
+        live(name, [parts[f"monitor.{name}"]], lambda known, picked, name=name: render_plot(parts, known, picked, name))
+    live("log", [parts["monitor.log"]], lambda known, picked: render_log(parts, known, picked))
+
+
+def wire(parts: Parts) -> None:
+    """Binds the tab's events."""
+    parts["monitor.pick"].input(lambda picked: picked, parts["monitor.pick"], parts["selection"], **QUIET).then(
+        **parts.chains["remember"]
+    ).then(**parts.chains["tick"])
+    parts["monitor.compare"].click(lambda: go_to("compare"), None, parts["tabs"], **ACT).then(**parts.chains["tick"])
+
+
+def render_choices(parts: Parts, known: str, picked: str) -> Rendered:
+    """The list to choose from."""
+    found = choices(parts.workbench)
+    signature = repr((found, picked))
+    if signature == known:
+        return known, None
+    names = [name for _, name in found]
+    return signature, [gr.Dropdown(choices=found, value=picked if picked in names else None)]
+
+
+def render_status(parts: Parts, known: str, picked: str) -> Rendered:
+    """A card an arm."""
+    entry = parts.workbench.entry(picked)
+    if entry is None:
+        return ("none", [empty(NOTHING)]) if known != "none" else (known, None)
+    html = status_cards(parts.workbench, entry)
+    return (html_signature(html), [html]) if html_signature(html) != known else (known, None)
+
+
+def html_signature(html: str) -> str:
+    """Short text that changes with the HTML."""
+    return hashlib.sha256(html.encode()).hexdigest()[:16]
+
+
+def render_plot(parts: Parts, known: str, picked: str, name: str) -> Rendered:
+    """One plot over all arms; a running training's is drawn anew every few seconds, not at every look."""
+    entry = parts.workbench.entry(picked)
+    if entry is None:
+        return ("none", [draw(name, {})]) if known != "none" else (known, None)
+    is_drift = name in DRIFT_PLOTS
+    paths = [arm.folder.drift_path if is_drift else arm.folder.metrics_path for arm in entry.arms]
+    signature = f"{picked} {file_signature(*paths)}"
+    if signature == known:
+        return known, None
+    html, drawn = parts.workbench.charts.show(
+        name, picked, signature, lambda: series(parts, entry, is_drift), live=not entry.final
+    )
+    return (known, None) if drawn == known else (drawn, [html])
+
+
+def series(parts: Parts, entry: Entry, is_drift: bool) -> dict[str, list]:
+    """Records by arm."""
+    journals = parts.workbench.journals
+    if is_drift:
+        return {arm.label: journals.drift(arm.folder.drift_path) for arm in entry.arms}
+    return {arm.label: journals.steps(arm.folder.metrics_path) for arm in entry.arms}
+
+
+def render_samples(parts: Parts, known: str, picked: str) -> Rendered:
+    """Prompt by prompt: a line an arm, a column a step; the first seed."""
+    entry = parts.workbench.entry(picked)
+    if entry is None:
+        return ("none", [empty("No samples yet.")]) if known != "none" else (known, None)
+    found = {arm.label: samples_of(arm.folder) for arm in entry.arms}
+    signature = f"{picked} {[(label, len(spots)) for label, spots in found.items()]}"
+    if signature == known:
+        return known, None
+    publish(entry)
+    return signature, [samples_html(entry.arms, found)]
+
+
+def render_log(parts: Parts, known: str, picked: str) -> Rendered:
+    """The end of each arm's log."""
+    entry = parts.workbench.entry(picked)
+    if entry is None:
+        return ("none", [empty("No log yet.")]) if known != "none" else (known, None)
+    signature = f"{picked} {file_signature(*(arm.folder.log_path for arm in entry.arms))}"
+    if signature == known:
+        return known, None
+    return signature, ["".join(f"<h4>{escape(arm.label)}</h4>{log_tail(arm.folder.log_path)}" for arm in entry.arms)]
+
+
+def log_tail(path: Path) -> str:
+    """The last lines that a process printed."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(file.tell() - LOG_BYTES, 0))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return empty("It has printed nothing yet.")
+    lines = [line.rsplit("\r", 1)[-1] for line in text.splitlines()]
+    return (
+        f'<pre class="rw-log" tabindex="0">{escape(chr(10).join(lines[-60:]))}</pre>'
+        if text.strip()
+        else empty("It has printed nothing yet.")
+    )

@@ -1,0 +1,189 @@
+"""Runs and experiments as HTML: lists, the status strip, status cards and sample pictures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from app.html import chip, empty, escape, paragraph, picture, progress
+from app.samples import Spot, alt_text
+from app.workbench import Arm, Entry, Workbench
+
+PHASES = {
+    "queued": "waiting",
+    "loading": "loading libraries and model",
+    "caching": "encoding pictures and prompts",
+    "class_images": "drawing class pictures",
+    "training": "training",
+    "sampling": "drawing samples",
+    "saving": "saving",
+    "done": "done",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+MEAN_OVER = 20
+"""Steps over which the rate is taken."""
+
+
+def file_url(path: Path) -> str:
+    """Address of a served sample picture, relative to the page."""
+    return "gradio_api/file=" + quote(str(path))
+
+
+def ago(moment: float, now: float | None = None) -> str:
+    """How long ago a time is, in one unit."""
+    seconds = max((time.time() if now is None else now) - moment, 0)
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def seconds_per_step(workbench: Workbench, arm: Arm) -> float:
+    """Mean over the latest steps; NaN before there are any."""
+    recent = [record.seconds for record in workbench.journals.steps(arm.folder.metrics_path)[-MEAN_OVER:]]
+    known = [seconds for seconds in recent if math.isfinite(seconds)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def rate_text(workbench: Workbench, arm: Arm) -> str:
+    """Steps per second and the time left, empty where nothing is known."""
+    seconds, status = seconds_per_step(workbench, arm), arm.state.status
+    if not math.isfinite(seconds) or seconds <= 0 or status.phase != "training":
+        return ""
+    speed = f"{1 / seconds:.1f} it/s" if seconds < 1 else f"{seconds:.1f} s/it"
+    return f"{speed}, {duration(seconds * max(status.total - status.step, 0))} left in this phase"
+
+
+def strip(workbench: Workbench, entry: Entry | None) -> str:
+    """One line on what is running, for the top of every tab."""
+    if entry is None:
+        return f'<div class="rw-strip" role="status">{chip("idle", "idle")}<span>Nothing is training.</span></div>'
+    arm = entry.active if entry.active is not None else entry.arms[0]
+    status = arm.state.status
+    place = (
+        f"arm {arm.label}, {[other.label for other in entry.arms].index(arm.label) + 1} of {len(entry.arms)}"
+        if len(entry.arms) > 1
+        else ""
+    )
+    parts = [
+        place,
+        doing(arm) if not arm.state.final else "",
+        f"step {status.step} of {status.total}" if status.total else "",
+        rate_text(workbench, arm),
+    ]
+    text = " · ".join(part for part in parts if part)
+    return (
+        f'<div class="rw-strip" role="status">{chip(entry.label)}<strong>{escape(entry.title)}</strong>'
+        f"<span>{escape(text)}</span>{progress(bar(arm), f'{entry.title}: {text}')}</div>"
+    )
+
+
+def bar(arm: Arm) -> float:
+    """What the bar of an arm shows: its steps, and before the first of them how far the present phase is."""
+    status = arm.state.status
+    if arm.state.label == "done":
+        return 1.0
+    return status.step / status.total if status.step > 0 and status.total > 0 else status.progress
+
+
+def doing(arm: Arm) -> str:
+    """What an arm does now, or how it ended, in words for people."""
+    phase = arm.state.status.phase
+    is_plain = not arm.state.message or arm.state.message == phase.replace("_", " ")
+    return PHASES[phase] if is_plain else arm.state.message
+
+
+def status_cards(workbench: Workbench, entry: Entry) -> str:
+    """A card an arm: state, phase, progress and rate; the cause and what to do where it failed."""
+    told = any(arm.state.label in {"failed", "lost"} for arm in entry.arms)
+    above = (
+        paragraph(entry.message)
+        if entry.selection.is_experiment and entry.label in {"failed", "lost", "stopped"} and entry.message and not told
+        else ""
+    )
+    return f'{above}<div class="rw-arms">{"".join(_card(workbench, arm) for arm in entry.arms)}</div>'
+
+
+def _card(workbench: Workbench, arm: Arm) -> str:
+    state, status = arm.state, arm.state.status
+    steps = f"step {status.step} of {status.total}" if status.total else "not begun"
+    if state.label in {"failed", "lost"}:
+        hint = f"<p><strong>What to do:</strong> {escape(state.hint)}</p>" if state.hint else ""
+        why = "Why it failed" if state.label == "failed" else "What is known"
+        cause = f"<strong>{why}</strong><pre>{escape(state.message)}</pre>"
+        detail = f'<div class="rw-problems" role="alert">{cause}{hint}</div>'
+    else:
+        detail = paragraph(" · ".join(part for part in (doing(arm), rate_text(workbench, arm)) if part))
+    return (
+        f'<section class="rw-arm"><header><h3>{escape(arm.label)}</h3>{chip(state.label)}</header>'
+        f'<p class="rw-number">{escape(steps)}</p>{progress(bar(arm), f"{arm.label}: {steps}")}{detail}</section>'
+    )
+
+
+def choices(workbench: Workbench) -> list[tuple[str, str]]:
+    """Everything that can be watched or compared, newest first: what people read and how it is addressed."""
+    found = []
+    for entry in workbench.entries():
+        arms = f" ({len(entry.arms)} arms)" if entry.selection.is_experiment else ""
+        found.append((f"{entry.title}{arms}", str(entry.selection)))
+    return found
+
+
+def entry_list(entries: Sequence[Entry], limit: int = 8) -> str:
+    """Runs and experiments as links, newest first; one click finds a run again."""
+    if not entries:
+        return empty("No trainings yet. The demo makes the first: it takes a few minutes and no download.")
+    rows = "".join(_row(entry) for entry in entries[:limit])
+    more = (
+        f'<p class="rw-text">and {len(entries) - limit} older ones, listed under Monitor and Compare</p>'
+        if len(entries) > limit
+        else ""
+    )
+    return f'<ul class="rw-entries">{rows}</ul>{more}'
+
+
+def _row(entry: Entry) -> str:
+    arms = ", ".join(arm.label for arm in entry.arms) if entry.selection.is_experiment else "single run"
+    name = quote(str(entry.selection), safe="")
+    title = f'<a href="?run={name}&amp;tab=monitor">{escape(entry.title)}</a>'
+    compare = f'<a href="?run={name}&amp;tab=compare">Compare</a>' if entry.selection.is_experiment else ""
+    when = f"<span>{escape(arms)}, {escape(ago(entry.created))}</span>"
+    return f"<li><div>{title}{when}</div>{chip(entry.label)}{compare}</li>"
+
+
+Cell = tuple[str, Spot, Path | None]
+"""Caption, what it shows, and the file, None while it is not drawn."""
+
+
+def sample_rows(rows: Sequence[tuple[str, Sequence[Cell]]], prompt: str, side: int) -> str:
+    """Pictures of one prompt: a line an arm, a column a step; what is not drawn yet keeps its place."""
+    lines = []
+    for arm, cells in rows:
+        pictures = "".join(
+            picture(file_url(path), alt_text(arm, spot, prompt), caption, side) if path else _missing(caption, side)
+            for caption, spot, path in cells
+        )
+        lines.append(f'<div class="rw-line"><h4>{escape(arm)}</h4><div class="rw-pictures">{pictures}</div></div>')
+    scroll = f'<div class="rw-scroll" tabindex="0" role="region" aria-label="Samples of: {escape(prompt)}">'
+    return f'<section class="rw-prompt"><h3>{escape(prompt)}</h3>{scroll}{"".join(lines)}</div></section>'
+
+
+def _missing(caption: str, side: int) -> str:
+    place = f'<div style="width:{side}px;height:{side}px">not drawn</div>'
+    return f'<figure class="rw-picture rw-missing">{place}<figcaption>{escape(caption)}</figcaption></figure>'

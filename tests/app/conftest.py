@@ -1,0 +1,46 @@
+"""A workspace with fabricated trainings, and a folder of somebody's pictures."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.workbench import Workbench
+from core.config.presets import load_preset
+from core.config.run import RunConfig
+from core.runs.experiment import Experiment
+from core.runs.workspace import Workspace
+from tests.support.fabricated import make_experiment
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    made = Workspace(tmp_path / "workspace")
+    made.check_writable()
+    return made
+
+
+@pytest.fixture
+def workbench(workspace) -> Workbench:
+    return Workbench(workspace)
+
+
+@pytest.fixture
+def experiment(workspace) -> Experiment:
+    return make_experiment(workspace)
+
+
+@pytest.fixture
+def demo() -> RunConfig:
+    return load_preset("demo").config
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    folder = tmp_path / "my cat"
+    folder.mkdir()
+    for number in range(4):
+        Image.new("RGB", (80, 64 if number else 20), "orange").save(folder / f"cat {number}.png")
+    (folder / "cat 1.txt").write_text("a sks cat asleep")
+    (folder / "notes.pdf").write_bytes(b"%PDF")
+    return folder

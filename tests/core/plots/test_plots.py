@@ -1,0 +1,179 @@
+"""Every plot of the registry, over nothing, one record and many."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from core.config.presets import load_preset
+from core.plots import PLOTS
+from core.plots.figure import ARM_COLOURS, CSS_VARIABLES, arm_styles, describe, new_axes, render_svg, save, summary_of
+from core.plots.lines import POINTS, running_mean, thin
+from core.plots.preview import Preview
+from core.runs.records import DriftRecord, StepRecord
+
+ARMS = ("teacher-forced", "rollout", "too-long")
+
+
+def steps(count: int) -> list[StepRecord]:
+    noise = np.random.default_rng(0).random(count)
+    return [
+        StepRecord(
+            step=step + 1,
+            loss=1.0 + noise[step],
+            lr=1e-3,
+            grad_norm=0.5 + noise[step],
+            probability=0.5,
+            rolled=step % 3,
+            items=4,
+            mean_offset=step % 4,
+            max_offset=3,
+            rollout_drift=noise[step] if step % 3 else None,
+        )
+        for step in range(count)
+    ]
+
+
+def probes(count: int) -> list[DriftRecord]:
+    grid = (900.0, 500.0, 100.0)
+    made = [
+        DriftRecord(step=100 * n, grid=grid, m1=(0.1, 0.2, 0.3), m1_mean=0.2 + n, v_end=-0.1 * n) for n in range(count)
+    ]
+    return (
+        [*made, DriftRecord(step=0, grid=grid, m1=(0.1, 0.1, 0.1), m1_mean=0.15, v_end=-0.02, base=True)]
+        if made
+        else []
+    )
+
+
+def previews(count: int) -> list[Preview]:
+    return [Preview.of(load_preset("demo").config)] * count
+
+
+MAKERS = {"steps": steps, "drift": probes, "preview": previews}
+
+
+def series_of(name: str, count: int, labels: tuple[str, ...] = ARMS) -> dict[str, list]:
+    return {label: MAKERS[PLOTS[name].records](count) for label in labels}
+
+
+def curves_of(figure) -> list:
+    return [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2000])
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_draws_nothing_one_and_many_records_and_says_so_in_words(name, count):
+    figure = PLOTS[name].draw(series_of(name, count))
+    assert summary_of(figure)
+    assert "nan" not in summary_of(figure)
+    root = ET.fromstring(render_svg(figure, PLOTS[name].title))
+    assert root.get("aria-label", "").startswith(PLOTS[name].title)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_without_any_arm_says_that_it_is_empty(name):
+    figure = PLOTS[name].draw({})
+    assert [text.get_text() for text in figure.axes[0].texts]
+    assert not curves_of(figure)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_axis_labels_carry_units(name):
+    axes = PLOTS[name].draw(series_of(name, 30)).axes[0]
+    assert axes.get_xlabel()
+    assert axes.get_ylabel() or name == "cost"
+
+
+@pytest.mark.parametrize("name", ["loss", "rollout_drift", "drift_m1", "drift_v", "drift_m1_timestep", "ramp"])
+def test_arms_differ_in_more_than_colour(name):
+    named = [line for line in PLOTS[name].draw(series_of(name, 60)).axes[0].lines if line.get_label() in ARMS]
+    assert len(named) == len(ARMS)
+    assert len({str(line._dash_pattern) for line in named}) == len(ARMS)  # type: ignore[attr-defined]
+
+
+def test_an_arm_looks_the_same_whichever_arms_stand_beside_it():
+    alone, together = arm_styles(["too-long"]), arm_styles(["my run", *ARMS])
+    assert alone["too-long"] == together["too-long"]
+    assert len({style.colour for style in together.values()}) == 4
+
+
+@pytest.mark.parametrize("name", ["loss", "probability", "grad_norm"])
+def test_long_trainings_are_thinned(name):
+    for line in PLOTS[name].draw(series_of(name, 20_000, ("rollout",))).axes[0].lines:
+        assert len(line.get_xdata()) <= POINTS + 2
+
+
+def test_thinning_keeps_spikes_and_both_ends():
+    values = np.zeros(50_000)
+    values[31_234], values[777] = 9.0, -9.0
+    kept = thin(values)
+    assert {0, 777, 31_234, 49_999} <= set(kept.tolist())
+    assert len(kept) <= POINTS
+
+
+def test_thinning_survives_gaps_and_leaves_short_curves_whole():
+    assert len(thin(np.full(5000, np.nan))) == 2
+    assert thin(np.arange(7.0)).tolist() == list(range(7))
+
+
+def test_running_mean_of_a_constant_is_that_constant_from_the_first_value_on():
+    assert np.allclose(running_mean(np.full(40, 3.5), 10), 3.5)
+    assert running_mean(np.array([0.0, 2.0, 4.0]), 2).tolist() == [0.0, 1.0, 3.0]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_svg_on_the_page_leaves_every_colour_to_the_theme(name):
+    text = render_svg(PLOTS[name].draw(series_of(name, 50)), "title")
+    bare = re.sub(r"var\(--[\w-]+, #[0-9a-f]{6}\)", "", text)
+    assert not re.findall(r"#[0-9a-f]{6}\b", bare)
+    assert "var(--plot-subdued" in text
+
+
+def test_plots_share_a_page_without_sharing_ids():
+    first, second = (render_svg(PLOTS[name].draw(series_of(name, 50)), name) for name in ("loss", "drift_m1"))
+    ids = [re.findall(r'\bid="([^"]+)"', text) for text in (first, second)]
+    assert ids[0]
+    assert not set(ids[0]) & set(ids[1])
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', first)) <= set(ids[0])
+
+
+def test_names_from_people_are_escaped():
+    figure, _ = new_axes("x", "y")
+    text = render_svg(describe(figure, "<script>alert(1)</script>"), '"><img src=x>')
+    assert "<script>" not in text
+    assert "<img" not in text
+
+
+def test_the_line_over_records_of_a_diverged_run_has_a_gap_not_a_crash():
+    records = [StepRecord(step=1, loss=1.0), StepRecord(step=2, loss=float("nan")), StepRecord(step=3, loss=2.0)]
+    figure = PLOTS["loss"].draw({"rollout": records})
+    assert figure.axes[0].lines[0].get_xdata().tolist() == [1.0, 3.0]
+
+
+def test_preview_of_a_rollout_that_is_off_says_so():
+    config = load_preset("demo").config
+    off = config.model_copy(
+        update={"scheduled_sampling": config.scheduled_sampling.model_copy(update={"max_step_offset": 0})}
+    )
+    figure = PLOTS["offsets"].draw({"rollout": [Preview.of(off)]})
+    assert summary_of(figure) == "Rollout is off."
+
+
+def test_plots_are_saved_as_png_and_svg(tmp_path):
+    figure = PLOTS["loss"].draw(series_of("loss", 30))
+    assert save(figure, tmp_path / "loss.png", "Training loss").read_bytes()[:4] == b"\x89PNG"
+    assert ARM_COLOURS[0] in save(figure, tmp_path / "loss.svg").read_text()
+
+
+def test_every_colour_of_a_plot_has_its_variable():
+    assert set(ARM_COLOURS) <= set(CSS_VARIABLES)
+    assert len(set(CSS_VARIABLES.values())) == len(CSS_VARIABLES)
+
+
+def test_listing_the_plots_imports_no_drawing_library():
+    code = "import sys, core.plots; assert 'matplotlib' not in sys.modules and 'numpy' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,73 @@
+"""Fabricated trainings: records as the trainer writes them, without a trainer."""
+
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from core.config.flat import flatten, parse_config
+from core.config.presets import load_preset
+from core.config.run import RunConfig
+from core.runs import journal
+from core.runs.experiment import Experiment, create_experiment
+from core.runs.folder import RunFolder
+from core.runs.records import DriftRecord, StepRecord
+from core.runs.status import Status, write_status
+from core.runs.workspace import Workspace
+
+
+def changed(config: RunConfig, **values) -> RunConfig:
+    return parse_config({**flatten(config), **values})
+
+
+def write_steps(folder: RunFolder, count: int, *, first: int = 1, rolled: int = 0, seconds: float = 0.2) -> None:
+    for step in range(first, first + count):
+        record = StepRecord(
+            step=step,
+            loss=1.0 / step,
+            lr=1e-3,
+            grad_norm=0.5,
+            probability=1.0 if rolled else 0.0,
+            rolled=rolled,
+            items=4,
+            mean_offset=rolled / 4,
+            max_offset=rolled,
+            rollout_forwards=rolled,
+            rollout_drift=0.1 if rolled else None,
+            seconds=seconds,
+            elapsed=seconds * step,
+        )
+        journal.append(folder.metrics_path, record.to_dict())
+
+
+def write_probe(folder: RunFolder, step: int, v_end: float, *, base: bool = False) -> None:
+    record = DriftRecord(
+        step=step, grid=(900.0, 100.0), m1=(0.1, 0.3), v=(v_end, v_end), m1_mean=0.2, v_end=v_end, base=base, pairs=4
+    )
+    journal.append(folder.drift_path, record.to_dict())
+
+
+def write_sample(folder: RunFolder, step: int, prompt: int = 0, seed: int = 42, colour: str = "orange") -> Path:
+    path = folder.samples_dir / f"step-{step:06d}" / f"p{prompt:02d}-s{seed}.png"
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (64, 64), colour).save(path)
+    return path
+
+
+def finish(folder: RunFolder, phase: str = "done", step: int = 30, **more) -> None:
+    write_status(folder, Status(phase=phase, step=step, total=30, heartbeat=time.time(), **more))  # type: ignore[arg-type]
+
+
+def make_experiment(workspace: Workspace, name: str = "Orange cat", config: RunConfig | None = None) -> Experiment:
+    experiment = create_experiment(workspace, name, config if config is not None else load_preset("demo").config)
+    for place, arm in enumerate(experiment.arms):
+        write_steps(arm.run, 30, rolled=3 * place)
+        for step in (0, 30):
+            write_probe(arm.run, step, -0.05 - 0.1 * place * (step > 0))
+            for prompt in range(2):
+                write_sample(arm.run, step, prompt, colour=("orange", "white")[place])
+        write_probe(arm.run, 0, -0.03, base=True)
+        arm.run.log_path.write_text(f"hello from {arm.arm}\n")
+        finish(arm.run)
+    finish(experiment.folder, step=2)
+    return experiment
