@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from core.errors import DataError, Problem
+from core.errors import DataError, Problem, unreadable
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 CAPTION_SUFFIXES = (".txt", ".caption")
@@ -65,13 +65,19 @@ def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instanc
     items: list[Item] = []
     skipped: list[tuple[str, str]] = []
     problems: list[Problem] = []
-    for path in sorted(folder.iterdir()):
-        why = _why_skipped(path)
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError([unreadable(option, folder, error)]) from error
+    pictures = {path.stem for path in paths if path.suffix.lower() in PICTURE_SUFFIXES}
+    captions = _captions(paths)
+    for path in paths:
+        why = _why_skipped(path, pictures)
         if why is not None:
             skipped.append((path.name, why))
             continue
         try:
-            items.append(_read_item(path, instance_prompt))
+            items.append(_read_item(path, instance_prompt, captions.get(path.stem)))
         except DataError as error:
             problems += error.problems
     if not items and not problems:
@@ -108,20 +114,26 @@ def _unreadable(path: Path, why: str) -> DataError:
     return DataError([Problem(path.name, f"{path.name} must be a readable picture, but it {why}")])
 
 
-def _why_skipped(path: Path) -> str | None:
+def _captions(paths: list[Path]) -> dict[str, Path]:
+    """The caption file of each stem; the first of CAPTION_SUFFIXES counts, in small or capital letters."""
+    found = [path for path in paths if path.suffix.lower() in CAPTION_SUFFIXES and path.is_file()]
+    found.sort(key=lambda path: CAPTION_SUFFIXES.index(path.suffix.lower()), reverse=True)
+    return {path.stem: path for path in found}
+
+
+def _why_skipped(path: Path, pictures: set[str]) -> str | None:
     if path.name.startswith("."):
         return "hidden"
     if path.is_dir():
         return "a folder"
     if path.suffix.lower() in CAPTION_SUFFIXES:
-        has_picture = any(path.with_suffix(suffix).exists() for suffix in PICTURE_SUFFIXES)
-        return "a caption" if has_picture else "a caption without a picture"
+        return "a caption" if path.stem in pictures else "a caption without a picture"
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         return "no picture"
     return None
 
 
-def _read_item(path: Path, instance_prompt: str) -> Item:
+def _read_item(path: Path, instance_prompt: str, caption: Path | None) -> Item:
     problems: list[Problem] = []
     size, prompt, source = (0, 0), instance_prompt, "instance prompt"
     try:
@@ -129,18 +141,13 @@ def _read_item(path: Path, instance_prompt: str) -> Item:
     except DataError as error:
         problems += error.problems
     try:
-        sidecar = _sidecar(path)
-        if sidecar is not None:
-            prompt, source = _read_caption(sidecar), sidecar.name
+        if caption is not None:
+            prompt, source = _read_caption(caption), caption.name
     except DataError as error:
         problems += error.problems
     if problems:
         raise DataError(problems)
     return Item(path, prompt, source, *size)
-
-
-def _sidecar(picture: Path) -> Path | None:
-    return next((path for suffix in CAPTION_SUFFIXES if (path := picture.with_suffix(suffix)).is_file()), None)
 
 
 def _read_caption(path: Path) -> str:
@@ -149,6 +156,8 @@ def _read_caption(path: Path) -> str:
     except UnicodeDecodeError as error:
         rule = f"{path.name} must be UTF-8 text, but byte {error.start} is not; save the caption as UTF-8"
         raise DataError([Problem(path.name, rule)]) from error
+    except OSError as error:
+        raise DataError([unreadable(path.name, path, error)]) from error
     if "\x00" in text:
         raise DataError(
             [Problem(path.name, f"{path.name} must be UTF-8 text, but it holds null bytes; save it as UTF-8")]

@@ -104,9 +104,10 @@ def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Ac
     sources = _sources(config, family, instance, class_folder, report)
     network, optimizer, scheduler = _adapted(config, family, accelerator)
     pictures = sources[0].pictures
+    rollout = config.scheduled_sampling
+    target = rollout.target if rollout.max_step_offset > 0 else "original"  # nothing is rolled: the pair's own
     options = StepOptions(
-        schedule=family.schedule, kind=family.kind, sampler=config.scheduled_sampling.sampler,
-        order=config.scheduled_sampling.order, target=config.scheduled_sampling.target,
+        schedule=family.schedule, kind=family.kind, sampler=rollout.sampler, order=rollout.order, target=target,
         snr_gamma=config.training.snr_gamma, m2=pictures.latents.square().mean().item(),
     )  # fmt: skip
     batches = BatchStream(

@@ -35,7 +35,8 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
     """
     _check_start(folder, resume)
     main = os.environ.get("RANK", "0") == "0"
-    status = StatusWriter(folder, phase="loading", message="loading libraries") if main else None
+    arm = folder.meta().get("arm")
+    status = StatusWriter(folder, phase="loading", message="loading libraries", arm=arm) if main else None
     workspace = workspace_of(folder.path)
     report = Report(folder, status)
     with recorded(status):

@@ -1,0 +1,130 @@
+"""Crops, flips and prompts: each variant of a picture and each distinct prompt is encoded once."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_runs import SIDE, save_picture
+
+from core.data.dreambooth import scan_folder
+from core.data.latents import CROPS, crops, encode, to_tensor
+
+
+def gradient(width, height):
+    """Red rises from left to right, green from top to bottom."""
+    columns, rows = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([columns, rows, np.zeros_like(rows)], -1).astype(np.uint8))
+
+
+def encoded(folder, **changes):
+    values = {"resolution": SIDE, "center_crop": True, "random_flip": False, "progress": lambda done, total: None}
+    asked = []
+
+    def prompts(texts):
+        asked.append(list(texts))
+        return torch.arange(len(texts)).float()[:, None, None].expand(-1, 2, 3)
+
+    items = scan_folder(folder, "a sks cat").items
+    return encode(items, lambda pictures: pictures.double(), prompts, **{**values, **changes}), asked
+
+
+def test_eight_bits_become_minus_one_to_one():
+    picture = Image.fromarray(np.array([[[0, 255, 0]], [[255, 0, 255]]], np.uint8))
+    assert to_tensor(picture).tolist() == [[[-1], [1]], [[1], [-1]], [[-1], [1]]]
+
+
+@pytest.mark.parametrize("center_crop", [True, False])
+@pytest.mark.parametrize("size", [(16, 16), (40, 40), (7, 7), (1, 1)])
+def test_a_square_picture_has_one_crop(size, center_crop):
+    (crop,) = crops(gradient(*size), 16, center_crop)
+    assert crop.size == (16, 16)
+
+
+@pytest.mark.parametrize("size", [(48, 16), (16, 48), (1, 3), (3, 1), (33, 32), (2000, 16)])
+@pytest.mark.parametrize("center_crop", [True, False])
+def test_every_crop_has_the_resolution(size, center_crop):
+    found = crops(gradient(*size), 16, center_crop)
+    assert {crop.size for crop in found} == {(16, 16)}
+    assert len(found) <= (1 if center_crop else CROPS)
+
+
+def test_the_centred_crop_is_in_the_middle():
+    (crop,) = crops(gradient(49, 16), 16, True)
+    red = np.array(crop)[:, :, 0].astype(float)
+    assert red.mean() == pytest.approx(127, abs=4)
+
+
+@pytest.mark.parametrize(("size", "channel"), [((64, 16), 0), ((16, 64), 1)])
+def test_crops_go_from_one_end_to_the_other(size, channel):
+    means = [np.array(crop)[:, :, channel].mean() for crop in crops(gradient(*size), 16, False)]
+    assert len(means) == CROPS
+    assert means == sorted(means)
+    assert means[0] < 40
+    assert means[-1] > 215
+
+
+def test_a_picture_that_is_nearly_square_has_no_crop_twice():
+    found = [np.array(crop).tobytes() for crop in crops(gradient(17, 16), 16, False)]
+    assert len(found) == len(set(found)) == 2
+
+
+def test_nothing_is_stretched():
+    picture = Image.new("RGB", (64, 32), "white")
+    picture.paste((0, 0, 0), (16, 0, 48, 32))
+    (crop,) = crops(picture, 16, True)
+    assert np.array(crop)[:, 2:-2].max() < 40
+
+
+def test_variants_of_a_picture_lie_together(pictures):
+    latents, _ = encoded(pictures, center_crop=False, random_flip=True)
+    assert latents.variants.tolist() == [2, 2, 2, 2 * CROPS]
+    assert latents.first.tolist() == [0, 2, 4, 6]
+    assert len(latents.latents) == 6 + 2 * CROPS
+    assert len(latents) == 4
+
+
+def test_the_second_half_of_the_variants_is_mirrored(pictures):
+    latents, _ = encoded(pictures, random_flip=True)
+    for first in latents.first.tolist():
+        assert torch.equal(latents.latents[first].flip(-1), latents.latents[first + 1])
+        assert not torch.equal(latents.latents[first], latents.latents[first + 1])
+
+
+def test_each_distinct_prompt_is_encoded_once_and_the_empty_one_last(pictures):
+    latents, asked = encoded(pictures)
+    assert asked == [["a sks cat", "a red sks cat", ""]]
+    assert latents.prompts == ("a sks cat", "a red sks cat")
+    assert latents.prompt.tolist() == [0, 1, 0, 0]
+    assert latents.conditions[:, 0, 0].tolist() == [0, 1]
+    assert latents.empty[0, 0].item() == 2
+
+
+def test_latents_are_kept_in_float32(pictures):
+    assert encoded(pictures)[0].latents.dtype == torch.float32
+
+
+def test_progress_is_told_picture_by_picture(pictures):
+    heard = []
+    encoded(pictures, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_stop_ends_the_encoding(pictures):
+    def stop(done, total):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        encoded(pictures, progress=stop)
+
+
+def test_a_picture_that_was_damaged_after_the_scan_is_told(tmp_path):
+    from core.errors import DataError
+
+    save_picture(tmp_path / "a.png", 0)
+    items = scan_folder(tmp_path, "a cat").items
+    (tmp_path / "a.png").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"a\.png"):
+        encode(
+            items, lambda pictures: pictures, lambda prompts: torch.zeros(2, 1, 1), resolution=16, center_crop=True,
+            random_flip=False, progress=lambda done, total: None,
+        )  # fmt: skip

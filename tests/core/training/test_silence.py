@@ -1,0 +1,274 @@
+"""Nothing is silently off: every option changes something that can be seen, or is refused."""
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tiny_checkpoint import save_checkpoint
+from tiny_runs import ADAPTER, ROLLOUT, reset_accelerate, save_picture, tiny_config
+
+from core.config.table import option_rows
+from core.errors import ConfigError, DataError
+from core.runs import journal
+from core.runs.folder import RunFolder
+from core.training.run import train
+
+PREFIX = "scheduled_sampling_"
+UNTIMED = ("seconds", "elapsed", "memory_mb")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What can be seen of a finished run."""
+
+    folder: RunFolder
+    class_folder: Path
+
+    @property
+    def adapter(self) -> dict[str, bytes]:
+        tensors = load_file(self.folder.adapter_dir / ADAPTER)
+        return {name: tensor.numpy().tobytes() for name, tensor in sorted(tensors.items())}
+
+    @property
+    def samples(self) -> dict[str, bytes]:
+        root = self.folder.samples_dir
+        return {str(path.relative_to(root)): Image.open(path).tobytes() for path in sorted(root.rglob("*.png"))}
+
+    @property
+    def checkpoints(self) -> list[str]:
+        return sorted(path.name for path in self.folder.checkpoints_dir.iterdir())
+
+    @property
+    def drift(self) -> list[dict]:
+        return [{**line, "seconds": 0} for line in journal.read_all(self.folder.drift_path)]
+
+    @property
+    def class_pictures(self) -> int:
+        return len(list(self.class_folder.rglob("*.png")))
+
+    def __getattr__(self, name: str) -> list:
+        return [line[name] for line in journal.read_all(self.folder.metrics_path)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How an option shows.
+
+    Attributes:
+        value: another value than the one in ``given``, or than the tiny run's.
+        shows: what differs then.
+        keeps: what does not.
+        given: the other options that it needs.
+        refused: words of the sentence, for an option that is refused instead.
+        base: kind of base model.
+    """
+
+    value: Any
+    shows: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
+    given: dict[str, Any] = field(default_factory=dict)
+    refused: str | None = None
+    base: str = "v_prediction"
+
+
+PRIOR = {"with_prior_preservation": True, "class_prompt": "a cat"}
+OWN_CLASS = {**PRIOR, "class_data_dir": "CLASS"}
+DRAWN = {"validation_prompts": ("a sks cat",), "validation_num_inference_steps": 3, "max_train_steps": 1}
+PROBED = {**DRAWN, "drift_pairs": 2}
+LONG = {"max_train_steps": 4}
+RAMP = {**ROLLOUT, **LONG, "train_batch_size": 4, f"{PREFIX}ramp_steps": 4, f"{PREFIX}prob_end": 1.0}
+REFLEX = {**ROLLOUT, f"{PREFIX}reflexflow": True}
+CASES = {
+    "family": Case("sdxl", refused="family must be stable_diffusion in this version"),
+    "pretrained_model_name_or_path": Case("OTHER", ("loss",)),
+    "revision": Case("main", refused="revision must be unset"),
+    "variant": Case("fp16", refused="variant"),
+    "instance_data_dir": Case("CLASS", ("loss",)),
+    "instance_prompt": Case("a photo of sks dog", ("loss", "adapter")),
+    "class_data_dir": Case("CLASS", ("loss",), ("items",), PRIOR),
+    "class_prompt": Case("a dog", ("loss",), ("items",), OWN_CLASS),
+    "with_prior_preservation": Case(
+        True, ("items", "loss"), given={"class_prompt": "a cat", "class_data_dir": "CLASS"}
+    ),
+    "prior_loss_weight": Case(0.25, ("loss",), ("items",), OWN_CLASS),
+    "num_class_images": Case(3, ("class_pictures",), given=PRIOR),
+    "resolution": Case(24, ("loss",)),
+    "center_crop": Case(False, ("loss",), ("items",)),
+    "random_flip": Case(True, ("loss",), ("items",)),
+    "caption_dropout": Case(1.0, ("loss",), ("items",)),
+    "train_batch_size": Case(3, ("items", "loss")),
+    "gradient_accumulation_steps": Case(2, ("items", "loss", "adapter")),
+    "gradient_checkpointing": Case(True, ("recomputed",), ("loss", "adapter")),
+    "learning_rate": Case(1e-3, ("lr", "adapter")),
+    "lr_scheduler": Case("linear", ("lr", "adapter")),
+    "lr_warmup_steps": Case(2, ("lr", "adapter"), given={"lr_scheduler": "constant_with_warmup"}),
+    "max_train_steps": Case(3, ("step", "adapter")),
+    "checkpointing_steps": Case(1, ("checkpoints",), ("loss", "adapter"), {"checkpoints_total_limit": None}),
+    "checkpoints_total_limit": Case(1, ("checkpoints",), ("loss", "adapter"), {"checkpointing_steps": 1}),
+    "mixed_precision": Case("bf16", ("loss",)),
+    "seed": Case(7, ("loss", "adapter")),
+    "max_grad_norm": Case(1e-4, ("adapter",), ("grad_norm_at_first",)),
+    "snr_gamma": Case(0.5, ("loss", "adapter"), ("error_at_first",)),
+    "adam_beta1": Case(0.5, ("adapter",), ("loss_at_first",)),
+    "adam_beta2": Case(0.5, ("adapter",), ("loss_at_first",)),
+    "adam_weight_decay": Case(1.0, ("adapter",), ("loss_at_first",)),
+    "adam_epsilon": Case(1e-2, ("adapter",), ("loss_at_first",)),
+    "rank": Case(4, ("adapter",), ("loss_at_first",)),
+    "lora_alpha": Case(8.0, ("loss",), ("loss_at_first",)),
+    "lora_dropout": Case(0.5, ("loss",), ("loss_at_first",)),
+    "lora_targets": Case("all", ("adapter", "loss"), ("loss_at_first",)),
+    "validation_prompts": Case(("a sks cat", "a dog"), ("samples",), ("loss",), DRAWN),
+    "num_validation_images": Case(2, ("samples",), ("loss",), DRAWN),
+    "validation_steps": Case(1, ("samples",), ("loss",), {**DRAWN, "max_train_steps": 2}),
+    "validation_num_inference_steps": Case(4, ("samples", "drift"), ("loss",), PROBED),
+    "validation_guidance_scale": Case(2.0, ("samples",), ("loss",), DRAWN),
+    "validation_seed": Case(7, ("samples", "drift"), ("loss",), PROBED),
+    "drift_pairs": Case(3, ("drift",), ("loss", "samples"), PROBED),
+    f"{PREFIX}max_step_offset": Case(2, ("loss", "max_offset"), given=ROLLOUT),
+    f"{PREFIX}stride": Case(50, ("loss",), ("items",), ROLLOUT),
+    f"{PREFIX}probability": Case(0.5, ("loss", "probability", "rolled"), given=ROLLOUT),
+    f"{PREFIX}ramp_steps": Case(2, ("probability", "loss"), given=RAMP),
+    f"{PREFIX}prob_start": Case(0.9, ("probability", "loss"), given=RAMP),
+    f"{PREFIX}prob_end": Case(0.1, ("probability", "loss"), given=RAMP),
+    f"{PREFIX}start_step": Case(1, ("probability", "loss"), given=ROLLOUT),
+    f"{PREFIX}ramp_shape": Case("cosine", ("probability",), given=RAMP),
+    f"{PREFIX}strategy": Case("biased_late", ("mean_offset", "loss"), ("probability",), ROLLOUT),
+    f"{PREFIX}sampler": Case("euler", ("loss",), ("mean_offset",), ROLLOUT),
+    f"{PREFIX}order": Case(1, ("loss",), ("mean_offset",), ROLLOUT),
+    f"{PREFIX}mode": Case("visited", given=ROLLOUT, refused="scheduled_sampling_mode must be fresh in this version"),
+    f"{PREFIX}target": Case("original", ("loss",), ("mean_offset",), ROLLOUT),
+    f"{PREFIX}guidance_scale": Case(2.0, given=ROLLOUT, refused="scheduled_sampling_guidance_scale must be 1 in this"),
+    f"{PREFIX}reflexflow": Case(
+        None, given={**ROLLOUT, f"{PREFIX}reflexflow": False}, refused="reflexflow must be false", base="flow_matching"
+    ),
+    f"{PREFIX}reflexflow_alpha": Case(2.0, given=REFLEX, refused="reflexflow must be false"),
+    f"{PREFIX}reflexflow_beta1": Case(2.0, given=REFLEX, refused="reflexflow must be false"),
+    f"{PREFIX}reflexflow_beta2": Case(2.0, given=REFLEX, refused="reflexflow must be false"),
+}
+CHOICES = {
+    "lr_scheduler": ("lr", {"lr_warmup_steps": 2, "max_train_steps": 5}),
+    "lora_targets": ("loss", {}),
+    f"{PREFIX}ramp_shape": ("probability", RAMP),
+    f"{PREFIX}strategy": ("loss", {**ROLLOUT, "train_batch_size": 4}),
+    f"{PREFIX}sampler": ("loss", ROLLOUT),
+    f"{PREFIX}target": ("loss", ROLLOUT),
+}
+LEFT_OUT = {f"{PREFIX}target": {"posterior"}, "lr_scheduler": {"cosine_with_restarts"}}
+"""Not built yet, or, with a single cycle, the same as another."""
+
+
+@pytest.fixture(scope="module")
+def seen(bases, pictures, tmp_path_factory):
+    """``seen(base, **flat)``: what can be seen of such a run; equal runs are trained once."""
+    root, known = tmp_path_factory.mktemp("silence"), {}
+    other, classes = save_checkpoint(root / "other", "sample"), root / "class"
+    classes.mkdir()
+    for seed in range(4):
+        save_picture(classes / f"{seed}.png", 90 + seed)
+    places = {"CLASS": str(classes), "OTHER": str(other)}
+
+    def look(base: str = "v_prediction", **changes) -> Seen:
+        changes = {"max_train_steps": 2, **changes}
+        key = (base, *sorted((name, repr(value)) for name, value in changes.items()))
+        if key not in known:
+            real = {
+                name: places.get(value, value) if isinstance(value, str) else value for name, value in changes.items()
+            }
+            workspace = root / f"workspace-{len(known)}"
+            config = tiny_config(bases, pictures, base, **real)
+            folder = RunFolder.create(workspace / "runs", "run", config)
+            reset_accelerate()
+            train(folder)
+            known[key] = Seen(folder, workspace / "class_images")
+        return known[key]
+
+    return look
+
+
+def value_of(run: Seen, what: str) -> Any:
+    if what.endswith("_at_first"):
+        name = {"error": "loss_teacher_forced"}.get(what.removesuffix("_at_first"), what.removesuffix("_at_first"))
+        return getattr(run, name)[0]
+    return getattr(run, what)
+
+
+def test_every_option_has_its_case():
+    assert set(CASES) == {row.flat_name for row in option_rows()}
+
+
+@pytest.mark.parametrize("option", [name for name, case in CASES.items() if case.refused is None])
+def test_an_option_shows(option, seen, one_thread, monkeypatch):
+    case = CASES[option]
+    counts = []
+    if "recomputed" in case.shows:
+        counts = _counted_recomputations(monkeypatch)
+    before = seen(case.base, **case.given)
+    plain = len(counts)
+    after = seen(case.base, **{**case.given, option: case.value})
+    for what in case.shows:
+        if what == "recomputed":
+            assert (plain, len(counts) > 0) == (0, True)
+        else:
+            assert value_of(before, what) != value_of(after, what), what
+    for what in case.keeps:
+        assert value_of(before, what) == value_of(after, what), what
+
+
+def _counted_recomputations(monkeypatch) -> list:
+    counts, plain = [], torch.utils.checkpoint.checkpoint
+
+    def checkpoint(*args, **kwargs):
+        counts.append(1)
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(torch.utils.checkpoint, "checkpoint", checkpoint)
+    return counts
+
+
+@pytest.mark.parametrize("option", [name for name, case in CASES.items() if case.refused is not None])
+def test_an_option_that_is_not_there_yet_is_refused(option, seen, one_thread):
+    case = CASES[option]
+    with pytest.raises((ConfigError, DataError), match=case.refused):
+        seen(case.base, **{**case.given, option: case.value})
+
+
+@pytest.mark.parametrize("option", CHOICES)
+def test_all_choices_of_an_option_differ(option, seen, one_thread):
+    what, given = CHOICES[option]
+    (row,) = (row for row in option_rows() if row.flat_name == option)
+    choices = [choice for choice in row.choices if choice not in LEFT_OUT.get(option, ())]
+    values = {choice: value_of(seen(**{**given, option: choice}), what) for choice in choices}
+    for a, b in itertools.combinations(choices, 2):
+        assert values[a] != values[b], (a, b)
+
+
+@pytest.mark.parametrize("sampler", ["unipc", "dpm"])
+def test_all_orders_differ_where_they_are_taken(sampler, seen, one_thread):
+    given = {**ROLLOUT, f"{PREFIX}sampler": sampler, f"{PREFIX}strategy": "biased_late", "train_batch_size": 4}
+    losses = [tuple(seen(**given, **{f"{PREFIX}order": order}).loss) for order in (1, 2, 3)]
+    assert len(set(losses)) == 3
+
+
+def test_min_snr_weights_the_loss_and_leaves_the_errors(seen, one_thread):
+    plain, weighted = seen(), seen(snr_gamma=0.5)
+    assert plain.loss_teacher_forced[0] == weighted.loss_teacher_forced[0]
+    assert weighted.loss[0] < plain.loss[0]
+
+
+def test_the_gradient_is_clipped_to_the_norm(seen, one_thread):
+    slow = {"adam_epsilon": 1.0, "adam_weight_decay": 0.0, "max_train_steps": 1}
+    free, clipped = seen(**slow, max_grad_norm=1e6), seen(**slow, max_grad_norm=1e-6)
+    assert free.grad_norm == clipped.grad_norm
+    moved = [_distance_from_start(run) for run in (free, clipped)]
+    assert moved[1] < 1e-3 * moved[0]
+
+
+def _distance_from_start(run: Seen) -> float:
+    """Norm of the B matrices, which begin at zero."""
+    tensors = load_file(run.folder.adapter_dir / ADAPTER)
+    return sum(tensor.norm().item() for name, tensor in tensors.items() if "lora_B" in name)
