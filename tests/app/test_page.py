@@ -15,7 +15,7 @@ from app.form import values_of
 from app.html import chip, table
 from app.page import assemble, restore, tick
 from app.selection import Selection
-from app.tabs import TABS, configure, launch
+from app.tabs import TABS, configure, data, launch
 from app.tabs.compare import choose
 from app.theme import STYLE_SHEET
 from core.config.spec import option_specs
@@ -222,6 +222,21 @@ def test_a_preview_of_problems_marks_the_fields_and_leaves_the_rest(parts, demo)
     problems, *others = configure.preview(parts, "demo", raw)
     assert "#opt-scheduled_sampling_probability::after" in problems
     assert all(other == gr.skip() for other in others)
+
+
+def test_prompts_follow_a_new_instance_prompt_until_somebody_writes_their_own(parts, demo):
+    of_class, samples = demo.data.class_prompt, "\n".join(demo.validation.validation_prompts)
+    monkey = demo.data.instance_prompt.replace("cat", "monkey")
+    new_class, new_samples, followed, note = data.follow_prompt(parts, "demo", "", monkey, of_class, samples)
+    assert "monkey" in new_class
+    assert "sks" not in new_class
+    assert "sks monkey" in new_samples
+    assert "follow" in note
+    fox = demo.data.instance_prompt.replace("cat", "fox")
+    again, *_ = data.follow_prompt(parts, "demo", followed, fox, new_class, new_samples)
+    assert "fox" in again
+    own = data.follow_prompt(parts, "demo", followed, fox, new_class, "my own prompt")
+    assert all(value == gr.skip() for value in own)
 
 
 def test_a_start_with_problems_stays_and_says_so_at_the_fields_and_the_button(parts, demo):

@@ -1,6 +1,7 @@
 """What the page can do, without a browser."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -17,6 +18,7 @@ from core.errors import ConfigError, RunError, WorkbenchError
 from core.runs import process
 from core.runs.folder import RunFolder
 from core.runs.liveness import Identity
+from core.runs.lock import record_launch
 from core.runs.status import Status, write_status
 from tests.support.fabricated import changed, finish, make_experiment, write_sample, write_steps
 
@@ -55,7 +57,8 @@ def test_experiments_and_runs_are_listed_newest_first(workbench, experiment, dem
 def test_what_trains_now_is_found_and_nothing_when_all_is_over(workbench, experiment, demo):
     assert workbench.active() is None
     run = RunFolder.create(workbench.workspace.runs_dir, "Busy", demo)
-    own = Identity.own()
+    own = Identity.of(os.getppid())
+    record_launch(workbench.workspace.root, 'run "busy"', run.path, own)
     write_status(
         run, Status(phase="training", step=3, total=9, pid=own.pid, create_time=own.create_time, heartbeat=time.time())
     )

@@ -66,7 +66,9 @@ def shorten(page, tmp_path):
     (tmp_path / "short.json").write_text(json.dumps(SHORT))
     open_tab(page, "Configure")
     page.get_by_role("button", name="As text: config").click()
-    page.locator("#import-file input[type=file]").set_input_files(tmp_path / "short.json")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Import a file").click()
+    chooser.value.set_files(tmp_path / "short.json")
     expect(page.locator("#text-message")).to_contain_text("The form holds this config now")
     field = page.locator("#opt-max_train_steps input")
     field.fill("3")

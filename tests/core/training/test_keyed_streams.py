@@ -118,6 +118,14 @@ def test_an_epoch_shows_every_picture_once_and_the_next_in_another_order():
     assert first != second
 
 
+def test_micro_steps_go_on_through_the_epoch():
+    pictures = latent_set(pictures=8, variants=1)
+    stream = batches([Source(pictures, "order", "variant", 1.0)], batch_size=2, micro_steps=2)
+    seen = [stream.draw(Position(step, micro), 0.0).clean for step in range(2) for micro in range(2)]
+    shown = torch.cat(seen).flatten(1).tolist()
+    assert sorted(shown) == sorted(pictures.latents.flatten(1).tolist())
+
+
 def test_an_epoch_may_end_within_a_batch():
     assert shuffled(3, "order", 4, 3, 5) == shuffled(3, "order", 0, 10, 5)[4:7]
 
