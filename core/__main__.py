@@ -216,11 +216,12 @@ def stop(
     experiment = next((found for found in list_experiments(_workspace(workspace)) if found.name == run), None)
     if experiment is None:
         folder = _run_folder(run, workspace)
-        stop_run(folder)
-        state = wait_for_end(folder, 4 * GRACE_SECONDS)
+        state = stop_run(folder)
+        if state.live:
+            state = wait_for_end(folder, 4 * GRACE_SECONDS)
     else:
         state = stop_experiment(experiment)
-        while not state.final:
+        while state.label in ("running", "stopping"):
             time.sleep(0.2)
             state = advance_experiment_stop(experiment)
     print(f"{state.label}: {state.message}")

@@ -40,9 +40,7 @@ class TrainingOptions(Block):
         gt=0.0,
         le=1.0,
     )
-    lr_scheduler: Literal[
-        "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial"
-    ] = option(
+    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine", "polynomial"] = option(
         "constant",
         "Course of the learning rate over the run; all but constant begin with the warm-up.",
         label="Learning rate course",
@@ -155,7 +153,7 @@ class LoraOptions(Block):
     )
     lora_targets: Literal["attention", "attention+feed_forward", "all"] = option(
         "attention",
-        "Layers of the denoiser that get a LoRA: attention alone, with its feed-forward layers, or all, "
-        "which adds projections, convolutions and the time embedding and is what small base models need.",
+        "Layers of the denoiser that get a LoRA: attention alone, with feed-forward and projections, or all, which adds "
+        "convolutions and the time embedding and is what small base models need.",
         label="LoRA layers",
     )

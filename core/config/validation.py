@@ -48,7 +48,7 @@ class ValidationOptions(Block):
     )
     validation_seed: int = option(
         42,
-        "Seed of the first picture of every prompt, apart from the training seed.",
+        "Seed of the first picture of every prompt and of the drift probe's noise, apart from the training seed.",
         label="Validation seed",
         ge=0,
         le=2**32 - 1,

@@ -47,20 +47,19 @@ def to_tensor(picture: Image.Image) -> Float[Tensor, "3 height width"]:
 
 
 def crops(picture: Image.Image, resolution: int, center_crop: bool) -> list[Image.Image]:
-    """The shorter side is scaled to ``resolution``; the longer is cropped.
+    """Squares as wide as the shorter side, scaled to ``resolution``.
 
     Centred, or at :data:`CROPS` evenly spaced places from one end to the other. A square picture has one crop.
     """
-    scale = resolution / min(picture.size)
-    width, height = (max(resolution, round(side * scale)) for side in picture.size)
-    scaled = picture.resize((width, height), Image.Resampling.LANCZOS)
-    room = max(width, height) - resolution
+    side = min(picture.size)
+    room = max(picture.size) - side
     places = [0.5] if center_crop or room == 0 else np.linspace(0, 1, min(CROPS, room + 1)).tolist()
-    boxes = []
-    for place in places:
-        left, top = round((width - resolution) * place), round((height - resolution) * place)
-        boxes.append((left, top, left + resolution, top + resolution))
-    return [scaled.crop(box) for box in boxes]
+    cut = []
+    for place in places:  # cropped while it is scaled: a picture of 1 × 10,000 pixels never becomes a huge one
+        left, top = (picture.width - side) * place, (picture.height - side) * place
+        box = (left, top, left + side, top + side)
+        cut.append(picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+    return cut
 
 
 def encode(

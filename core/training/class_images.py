@@ -39,7 +39,7 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     recipe = Recipe(
         config.validation.validation_num_inference_steps, config.validation.validation_guidance_scale, data.resolution
     )
-    drawn = folder / _name(config, recipe)
+    drawn = folder / _name(config, family, recipe)
     seeds = [key(config.training.seed, "class_image", index) for index in range(missing)]
     absent = [seed for seed in seeds if not (drawn / f"{seed}.png").is_file()]
     if absent:
@@ -55,6 +55,11 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     return own + [Item(drawn / f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]
 
 
-def _name(config: RunConfig, recipe: Recipe) -> str:
-    facts = [config.model.model_dump(), config.data.class_prompt, recipe.steps, recipe.guidance, recipe.size]
+def _name(config: RunConfig, family: Family, recipe: Recipe) -> str:
+    facts = [family.kind, _fingerprint(family), config.data.class_prompt, recipe.steps, recipe.guidance, recipe.size]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _fingerprint(family: Family) -> list[float]:
+    """Tells base models apart by their weights: a path can hold another model tomorrow."""
+    return [parameter.detach().float().norm().item() for parameter in family.network.parameters()]

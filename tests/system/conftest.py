@@ -89,9 +89,10 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def served(tmp_path):
-    made = Served(tmp_path / "workspace")
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One server for the tests of a file."""
+    made = Served(tmp_path_factory.mktemp("page") / "workspace")
     try:
         yield made
     finally:
@@ -100,6 +101,7 @@ def served(tmp_path):
 
 @pytest.fixture
 def watched(chromium, served):
+    """A fresh browser profile; what it did is checked at the end."""
     made = Watched(chromium)
     yield made
     made.context.close()
