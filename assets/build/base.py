@@ -13,8 +13,8 @@ from assets.build.art import background_colours, centred, compose, contact_sheet
 from assets.build.tokenizer import MAX_TOKENS
 from assets.build.vocabulary import BACKGROUNDS, all_captions, caption
 
-STEPS = 9_000
-DECAY_STEPS = 3_000
+STEPS = 8_000
+DECAY_STEPS = 2_500
 """The learning rate is constant, then falls linearly over the last DECAY_STEPS: before, a run can be lengthened."""
 BATCH = 32
 LEARNING_RATE = 1e-3
