@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from app.entries import Arm, Entry
 from app.form import heading, to_input
 from app.html import empty, escape, figures, paragraph, table
 from app.pictures import config_of_arm
 from app.sentences import LOOK_FOR
 from app.view import duration
-from app.workbench import Arm, Entry, Workbench
+from app.workbench import Workbench
 from core.config.flat import flatten
 from core.config.spec import option_specs
 

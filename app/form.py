@@ -150,7 +150,6 @@ def marks(problems: Iterable[Problem]) -> str:
 
 
 def css_text(text: str) -> str:
-    """A CSS string literal that holds any text: everything but letters, digits and blanks is escaped."""
-    return (
-        '"' + "".join(letter if letter.isalnum() or letter == " " else f"\\{ord(letter):06x}" for letter in text) + '"'
-    )
+    """A CSS string literal that holds any text: all but letters, digits and blanks is escaped, up to a blank."""
+    letters = (letter if letter.isalnum() or letter == " " else f"\\{ord(letter):06x} " for letter in text)
+    return f'"{"".join(letters)}"'

@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from app.workbench import Workbench
+from core.config.spec import option_specs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 """Events that only read: no spinner, not listed, as many at once as there are pages."""
@@ -68,8 +69,6 @@ class Parts:
     @property
     def options(self) -> list[Any]:
         """All options' inputs, in the order of the options whatever tab they stand on."""
-        from core.config.spec import option_specs
-
         return [self.inputs[name] for name in option_specs()]
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.entries import Arm
 from app.html import empty, paragraph, picture
 from app.samples import Spot, alt_text, prompts_of, seeds_of, steps_of
 from app.view import file_url, sample_rows
-from app.workbench import Arm
 from core.config.run import RunConfig
 from core.errors import WorkbenchError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.data_classes import _StaticFiles
 
-from app.workbench import Entry
+from app.entries import Entry
 
 
 def publish(entry: Entry) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from app.entries import Arm, Entry
 from app.html import chip, empty, escape, paragraph, picture, progress
 from app.samples import Spot, alt_text
-from app.workbench import Arm, Entry, Workbench
+from app.workbench import Workbench
 
 PHASES = {
     "queued": "waiting",
@@ -134,15 +135,6 @@ def _card(workbench: Workbench, arm: Arm) -> str:
         f'<section class="rw-arm"><header><h3>{escape(arm.label)}</h3>{chip(state.label)}</header>'
         f'<p class="rw-number">{escape(steps)}</p>{progress(bar(arm), f"{arm.label}: {steps}")}{detail}</section>'
     )
-
-
-def choices(workbench: Workbench) -> list[tuple[str, str]]:
-    """Everything that can be watched or compared, newest first: what people read and how it is addressed."""
-    found = []
-    for entry in workbench.entries():
-        arms = f" ({len(entry.arms)} arms)" if entry.selection.is_experiment else ""
-        found.append((f"{entry.title}{arms}", str(entry.selection)))
-    return found
 
 
 def entry_list(entries: Sequence[Entry], limit: int = 8) -> str:

@@ -11,81 +11,34 @@ import math
 import shlex
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
 from app.charts import Charts
+from app.entries import Entry, experiment_entry, run_entry
 from app.journals import Journals
 from app.selection import Selection, parse_selection
 from core.config.fields import flat_name
 from core.config.flat import difference
-from core.config.presets import DEFAULT_PRESET, Preset, list_presets, load_preset, resolve_config, save_preset
+from core.config.presets import DEFAULT_PRESET, Preset, list_presets, load_preset, resolve_config, save_preset, slug
 from core.config.run import RunConfig
 from core.config.supported import check_supported
 from core.config.table import value_text
 from core.errors import ConfigError, Problem, RunError, WorkbenchError
 from core.runs.arms import DEFAULT_ARMS
 from core.runs.experiment import (
-    Experiment,
     advance_experiment_stop,
     create_experiment,
-    experiment_state,
     find_experiment,
     list_experiments,
     start_experiment,
     stop_experiment,
 )
 from core.runs.folder import RunFolder
+from core.runs.lock import training_in_progress
 from core.runs.process import advance_stop, start_run, stop_run
-from core.runs.status import FINAL_LABELS, State, derive_state
 from core.runs.workspace import Workspace
 
 TOO_LONG = "too-long"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One training that is watched.
-
-    Attributes:
-        label: Name of the arm, or of the run where there is only one.
-        folder: Its run folder.
-        state: What may be believed of it now.
-    """
-
-    label: str
-    folder: RunFolder
-    state: State
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run or an experiment in a list.
-
-    Attributes:
-        selection: How it is addressed.
-        title: What the user called it.
-        created: Unix time.
-        label: Its state in one word, an experiment's driver included.
-        message: The same in one or more lines for people.
-        arms: Its trainings, one for a single run.
-    """
-
-    selection: Selection
-    title: str
-    created: float
-    label: str
-    message: str
-    arms: tuple[Arm, ...]
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will come by itself."""
-        return self.label in FINAL_LABELS
-
-    @property
-    def active(self) -> Arm | None:
-        """The arm whose process runs."""
-        return next((arm for arm in self.arms if arm.state.live), None)
 
 
 class Workbench:
@@ -173,6 +126,15 @@ class Workbench:
         start_run(folder)
         return Selection("runs", folder.name)
 
+    def default_name(self, config: RunConfig | None, mode: str, preset: str) -> str:
+        """What a new training is called when nobody names it: after its preset, with one's own pictures after these."""
+        known = self.presets().get(preset)
+        stem = preset if known is not None else "training"
+        if config is not None and known is not None:
+            folder = config.data.instance_data_dir
+            stem = stem if folder == known.config.data.instance_data_dir else slug(Path(folder).name) or stem
+        return f"{stem}-ab" if mode == "ab" else stem
+
     def plain_step_seconds(self, config: RunConfig) -> float | None:
         """Median seconds of a step without rollout, from the latest training that is alike in what decides it."""
         for entry in self.entries():
@@ -191,9 +153,17 @@ class Workbench:
 
     def entries(self) -> list[Entry]:
         """Everything in the workspace, newest first."""
-        found = [_run_entry(folder) for folder in self.workspace.runs()]
-        found += [_experiment_entry(experiment) for experiment in list_experiments(self.workspace)]
+        found = [run_entry(folder) for folder in self.workspace.runs()]
+        found += [experiment_entry(experiment) for experiment in list_experiments(self.workspace)]
         return sorted(found, key=lambda entry: entry.created, reverse=True)
+
+    def titles(self) -> list[tuple[str, str]]:
+        """What people read and how it is addressed, of everything there is, newest first. No process is asked."""
+        found = [(run.created, run.title, f"runs/{run.name}") for run in self.workspace.runs()]
+        for experiment in list_experiments(self.workspace):
+            title = f"{experiment.title} ({len(experiment.arms)} arms)"
+            found.append((experiment.created, title, f"experiments/{experiment.name}"))
+        return [(title, selection) for _, title, selection in sorted(found, reverse=True)]
 
     def entry(self, selection: object) -> Entry | None:
         """What a selection names; None when it is no selection or there is no such thing."""
@@ -202,13 +172,15 @@ class Workbench:
             return None
         try:
             if parsed.is_experiment:
-                return _experiment_entry(find_experiment(self.workspace, parsed.name))
-            return _run_entry(self.workspace.find(parsed.name))
+                return experiment_entry(find_experiment(self.workspace, parsed.name))
+            return run_entry(self.workspace.find(parsed.name))
         except WorkbenchError:
             return None
 
     def active(self) -> Entry | None:
-        """What is training now."""
+        """What is training now; cheap while nothing is."""
+        if training_in_progress(self.workspace.root) is None:
+            return None
         return next((entry for entry in self.entries() if not entry.final and entry.label != "queued"), None)
 
     def stop(self, selection: object) -> str:
@@ -238,31 +210,6 @@ class Workbench:
             advance_stop(entry.arms[0].folder)
 
 
-def _run_entry(folder: RunFolder) -> Entry:
-    state = derive_state(folder)
-    return Entry(
-        Selection("runs", folder.name),
-        folder.title,
-        folder.created,
-        state.label,
-        state.message,
-        (Arm(folder.name, folder, state),),
-    )
-
-
-def _experiment_entry(experiment: Experiment) -> Entry:
-    state = experiment_state(experiment)
-    arms = tuple(Arm(arm.arm, arm.run, arm_state) for arm, arm_state in state.arms)
-    return Entry(
-        Selection("experiments", experiment.name),
-        experiment.title,
-        experiment.created,
-        state.label,
-        state.message,
-        arms,
-    )
-
-
 def _flat_block(block: str, values: Mapping[str, object]) -> dict[str, object]:
     return {flat_name(block, field): value for field, value in values.items()}
 
@@ -280,9 +227,3 @@ def workload(config: RunConfig) -> tuple[object, ...]:
         training.mixed_precision,
         config.lora,
     )
-
-
-def default_name(mode: str, preset: str) -> str:
-    """What a new run or experiment is called when the user gives no name."""
-    stem = preset if preset else "training"
-    return f"{stem}-ab" if mode == "ab" else stem

@@ -10,14 +10,13 @@ from typing import Any
 import gradio as gr
 
 from app.comparison import MOST_ARMS, arms_of, curves_html, difference_html, numbers_html, verdict_html
+from app.entries import Arm
 from app.html import empty
 from app.journals import file_signature
 from app.parts import QUIET, Live, Parts, Rendered, text_output
 from app.pictures import pair_outputs, prompts_text, samples_html
 from app.samples import Spot, prompts_of, samples_of, seeds_of, steps_of
 from app.serve import publish
-from app.view import choices
-from app.workbench import Arm
 
 PAIR = ("prompt", "step", "seed", "left", "right")
 NOTHING = (
@@ -123,7 +122,7 @@ def choose(names: Sequence[str], selection: str, picked: Sequence[str], known_se
 
 def render(parts: Parts, known: str, selection: str, picked: list[str] | None, *pair: Any) -> Rendered:
     """Everything on the tab, when the choice or one of its files has changed."""
-    found = choices(parts.workbench)
+    found = parts.workbench.titles()
     before = json.loads(known) if known else None
     chosen = choose([name for _, name in found], selection, picked or [], before[0] if before else None)
     entries, arms = arms_of(parts.workbench, chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import gradio as gr
 
 from app.datasets import SHOWN, advice, keep_upload, read_folder, thumbnail, warnings_of
 from app.form import make_input
-from app.html import Level, checklist, empty, escape, table
+from app.html import Level, checklist, empty, escape, paragraph, table
 from app.parts import ACT, QUIET, Parts, text_output
+from app.prompts import Prompts, follow
 from core.config.paths import resolve_path
 from core.config.spec import option_specs
 from core.data.dreambooth import Listing
@@ -53,6 +55,7 @@ def build(parts: Parts) -> None:
                 )
                 parts["data.read"] = gr.Button("Read the folder", scale=0, min_width=150, elem_id="read-folder")
             parts["data.message"] = text_output("data-message")
+            parts["data.followed"] = gr.Textbox(value="", visible=False, label="followed")
             with gr.Accordion(
                 "Prior preservation: keep what the class looks like", open=False, elem_classes=["rw-fold"]
             ):
@@ -81,6 +84,13 @@ def wire(parts: Parts) -> None:
         ],
         **parts.chains["listing"],
     )
+    mine = [inputs[name] for name in ("instance_prompt", "class_prompt", "validation_prompts")]
+    inputs["instance_prompt"].blur(
+        lambda preset, followed, *texts: follow_prompt(parts, preset, followed, *texts),
+        [parts["configure.preset"], parts["data.followed"], *mine],
+        [*mine[1:], parts["data.followed"], parts["data.message"]],
+        **QUIET,
+    ).then(**parts.chains["preview"]).then(**parts.chains["keep"])
     kept = parts["data.files"].upload(
         lambda files, name: upload(parts, files, name),
         [parts["data.files"], parts["data.name"]],
@@ -91,6 +101,34 @@ def wire(parts: Parts) -> None:
     parts["data.start"].click(lambda: ("ab", ""), None, [parts["launch.mode"], parts["launch.name"]], **QUIET).then(
         **parts.chains["start"]
     ).then(**parts.chains["remember"]).then(**parts.chains["tick"])
+
+
+def follow_prompt(parts: Parts, preset: str, followed: str, instance: str, of_class: str, samples: str) -> list[Any]:
+    """Class prompt and sample prompts for a new instance prompt, unless somebody has written their own.
+
+    Args:
+        parts: The page's parts.
+        preset: The preset whose prompts are the model.
+        followed: What this function wrote last, so that it may be replaced.
+        instance: The instance prompt as it is now.
+        of_class: The class prompt as it is now.
+        samples: The sample prompts as they are now, one a line.
+    """
+    nothing = [gr.skip()] * 4
+    presets = parts.workbench.presets()
+    if preset not in presets or not (instance or "").strip():
+        return nothing
+    model = Prompts.of(presets[preset].config)
+    written = json.dumps([of_class or "", samples or ""])
+    untouched = json.dumps([model.of_class or "", "\n".join(model.samples)])
+    made = follow(model, instance.strip())
+    fresh = [made.of_class or "", "\n".join(made.samples)]
+    if written not in {untouched, followed} or json.dumps(fresh) == written:
+        return nothing
+    note = "The sample prompts follow the instance prompt, and so does the class prompt. Change them as you like."
+    if made.of_class == model.of_class and made.instance != model.instance and model.of_class:
+        note = "The sample prompts follow the instance prompt. Check the class prompt under Prior preservation."
+    return [*fresh, json.dumps(fresh), paragraph(note)]
 
 
 def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, str]:

@@ -14,7 +14,7 @@ from app.preflight import preflight
 from app.previews import items_per_step
 from app.sentences import LOOK_FOR
 from app.view import duration
-from app.workbench import TOO_LONG, Workbench, default_name
+from app.workbench import TOO_LONG, Workbench
 from core.config.flat import difference
 from core.config.run import RunConfig
 from core.config.spec import option_specs
@@ -104,7 +104,7 @@ def review(parts: Parts, mode: str, too_long: bool, preset: str, raw: Any) -> li
     return [
         gr.Button("Start A/B" if mode == "ab" else "Start single run"),
         gr.Checkbox(visible=mode == "ab"),
-        gr.Textbox(placeholder=default_name(mode, preset)),
+        gr.Textbox(placeholder=parts.workbench.default_name(config, mode, preset)),
         checklist([(check.level, check.title, check.text) for check in checks]),
         forecast_cards(parts.workbench, config, arms) if config else empty(PROBLEMS),
         arms_table(config, arms) if config else empty(PROBLEMS),
@@ -172,7 +172,7 @@ def start(parts: Parts, mode: str, too_long: bool, title: str, preset: str, raw:
     if failed:
         found = checklist([(check.level, check.title, check.text) for check in failed])
         return [gr.skip(), gr.skip(), found, found, gr.skip()]
-    name = title.strip() if title and title.strip() else default_name(mode, preset)
+    name = title.strip() if title and title.strip() else parts.workbench.default_name(config, mode, preset)
     try:
         selection = parts.workbench.start(config, mode, name, too_long=third, preset=preset)
     except WorkbenchError as error:

@@ -10,14 +10,14 @@ from typing import Any
 import gradio as gr
 
 from app.charts import draw
+from app.entries import Entry
 from app.html import empty, escape
 from app.journals import file_signature
 from app.parts import ACT, QUIET, Live, Parts, Rendered, go_to, text_output
 from app.pictures import samples_html
 from app.samples import samples_of
 from app.serve import publish
-from app.view import choices, status_cards
-from app.workbench import Entry
+from app.view import status_cards
 
 STEP_PLOTS = ("loss", "probability", "rollout_length", "rollout_drift")
 DRIFT_PLOTS = ("drift_m1", "drift_v", "drift_m1_timestep")
@@ -86,7 +86,7 @@ def wire(parts: Parts) -> None:
 
 def render_choices(parts: Parts, known: str, picked: str) -> Rendered:
     """The list to choose from."""
-    found = choices(parts.workbench)
+    found = parts.workbench.titles()
     signature = repr((found, picked))
     if signature == known:
         return known, None

@@ -153,7 +153,7 @@ class LoraOptions(Block):
     )
     lora_targets: Literal["attention", "attention+feed_forward", "all"] = option(
         "attention",
-        "Layers of the denoiser that get a LoRA: attention alone, with feed-forward and projections, or all, which adds "
-        "convolutions and the time embedding and is what small base models need.",
+        "Layers of the denoiser that get a LoRA: attention alone, with feed-forward and projections, or all, which "
+        "adds convolutions and the time embedding and is what small base models need.",
         label="LoRA layers",
     )

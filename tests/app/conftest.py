@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.page import assemble
 from app.workbench import Workbench
 from core.config.presets import load_preset
 from core.config.run import RunConfig
@@ -44,3 +45,20 @@ def pictures(tmp_path) -> Path:
     (folder / "cat 1.txt").write_text("a sks cat asleep")
     (folder / "notes.pdf").write_bytes(b"%PDF")
     return folder
+
+
+@pytest.fixture(scope="session")
+def assembled(tmp_path_factory):
+    """One page for all tests: it holds no truth of its own, so another workspace can be put under it."""
+    return assemble(Workbench(Workspace(tmp_path_factory.mktemp("workspace"))))
+
+
+@pytest.fixture
+def page(assembled):
+    return assembled[0]
+
+
+@pytest.fixture
+def parts(assembled, workbench):
+    assembled[1].workbench = workbench
+    return assembled[1]

@@ -1,53 +1,24 @@
 """The whole page without a browser: it builds, its parts follow the files, and it stays light."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import unquote
 
 import gradio as gr
 import pytest
-from gradio.data_classes import _StaticFiles
 
 from app.form import values_of
 from app.html import chip, table
-from app.page import assemble, restore, tick
+from app.page import restore
 from app.selection import Selection
 from app.tabs import TABS, configure, data, launch
-from app.tabs.compare import choose
 from app.theme import STYLE_SHEET
 from core.config.spec import option_specs
 from core.plots.figure import CSS_VARIABLES
-from core.runs.folder import RunFolder
-from tests.support.fabricated import changed, finish, make_experiment, write_probe, write_sample, write_steps
+from tests.support.fabricated import changed, look_at, make_experiment
 
 SPECS = list(option_specs())
-
-
-@pytest.fixture
-def parts(workbench):
-    return assemble(workbench)[1]
-
-
-def filled(parts, view, seen="", **values):
-    """One look of the timer: what each live part was given, and the signatures to send along next time."""
-    inputs = [values.get(_slot(parts, component)) for live in parts.lives for component in live.inputs]
-    answer = tick(parts, [view, seen, *inputs])
-    if not isinstance(answer, list):
-        return {}, seen
-    outputs, place = {}, 0
-    for live in parts.lives:
-        for component in live.outputs:
-            if not (isinstance(answer[place], dict) and answer[place] == gr.skip()):
-                outputs[_slot(parts, component)] = answer[place]
-            place += 1
-    return outputs, answer[-1]
-
-
-def _slot(parts, component):
-    return next(name for name, known in parts.slots.items() if known is component)
 
 
 def test_the_tabs_stand_in_the_order_of_the_work():
@@ -64,125 +35,41 @@ def test_at_most_twelve_fields_are_shown_first():
     assert sum(spec.basic for spec in specs if spec.block != "scheduled_sampling") <= 12
 
 
-def test_no_part_of_the_page_keeps_state_on_the_server(workbench):
-    page, _ = assemble(workbench)
+def test_no_part_of_the_page_keeps_state_on_the_server(page):
     kinds = {type(block).__name__ for block in page.blocks.values()}
     assert "State" not in kinds
     assert "Render" not in kinds
 
 
-def test_every_event_is_private_so_that_no_api_is_published_by_accident(workbench):
-    page, _ = assemble(workbench)
+def test_every_event_is_private_so_that_no_api_is_published_by_accident(page):
     assert {function.api_visibility for function in page.fns.values()} == {"private"}
 
 
 def test_an_empty_workspace_says_something_on_every_tab(parts):
     for view, slot in (("home", "home.list"), ("monitor", "monitor.status"), ("compare", "compare.verdict")):
-        outputs, _ = filled(parts, view)
+        outputs, _ = look_at(parts, view)
         assert "rw-empty" in outputs[slot]
-    assert "Nothing is training" in filled(parts, "home")[0]["strip"]
+    assert "Nothing is training" in look_at(parts, "home")[0]["strip"]
 
 
 def test_what_has_not_changed_is_not_sent_again(parts, experiment):
     for view in ("home", "monitor", "compare"):
         chosen = {"selection": "experiments/orange-cat", "compare.pick": ["experiments/orange-cat"]}
-        outputs, seen = filled(parts, view, **chosen)
+        outputs, seen = look_at(parts, view, **chosen)
         assert len(outputs) > 2
-        assert filled(parts, view, seen, **chosen) == ({}, seen)
+        assert look_at(parts, view, seen, **chosen) == ({}, seen)
 
 
 def test_nothing_is_looked_at_for_a_tab_that_nobody_sees(parts, experiment):
-    assert filled(parts, "hidden", selection="experiments/orange-cat") == ({}, "")
-    outputs, _ = filled(parts, "launch", selection="experiments/orange-cat")
+    assert look_at(parts, "hidden", selection="experiments/orange-cat") == ({}, "")
+    outputs, _ = look_at(parts, "launch", selection="experiments/orange-cat")
     assert set(outputs) == {"strip", "stop", "active"}
 
 
 @pytest.mark.parametrize("seen", ["nonsense", "[]", "7", '{"strip": 3}', None])
 def test_signatures_from_the_browser_are_not_trusted(parts, seen):
-    outputs, _ = filled(parts, "home", seen)
+    outputs, _ = look_at(parts, "home", seen)
     assert "home.list" in outputs
-
-
-def test_monitor_shows_both_arms_their_plots_samples_and_logs(parts, experiment):
-    outputs, _ = filled(parts, "monitor", selection="experiments/orange-cat")
-    for slot in ("monitor.status", "monitor.log", "monitor.drift_m1", "monitor.drift_v", "monitor.loss"):
-        assert "teacher-forced" in outputs[slot], slot
-        assert "rollout" in outputs[slot], slot
-    assert "hello from rollout" in outputs["monitor.log"]
-    assert outputs["monitor.samples"].count("<img") == 8
-
-
-def test_monitor_follows_new_steps_and_samples_only_where_they_show(parts, workbench, demo):
-    run = RunFolder.create(workbench.workspace.runs_dir, "Grows", demo)
-    write_steps(run, 3)
-    finish(run, step=3)
-    _, seen = filled(parts, "monitor", selection="runs/grows")
-    write_sample(run, 3)
-    outputs, seen = filled(parts, "monitor", seen, selection="runs/grows")
-    assert set(outputs) == {"monitor.samples"}
-    write_steps(run, 1, first=4)
-    outputs, _ = filled(parts, "monitor", seen, selection="runs/grows")
-    assert "monitor.loss" in outputs
-    assert "monitor.drift_m1" not in outputs
-
-
-def test_a_failed_run_shows_its_cause_and_what_to_do(parts, experiment):
-    finish(experiment.arms[1].run, "failed", 12, error="the loss is <not> finite", hint="lower learning_rate")
-    html = filled(parts, "monitor", selection="experiments/orange-cat")[0]["monitor.status"]
-    assert "the loss is &lt;not&gt; finite" in html
-    assert "lower learning_rate" in html
-    assert 'role="alert"' in html
-
-
-def test_every_sample_has_an_alternative_text_with_prompt_arm_step_and_seed(parts, experiment, demo):
-    html = filled(parts, "monitor", selection="experiments/orange-cat")[0]["monitor.samples"]
-    texts = re.findall(r'<img [^>]*alt="([^"]+)"', html)
-    assert f"{demo.validation.validation_prompts[0]}; rollout, step 30, seed 42" in texts
-    assert len(texts) == len(set(texts)) == 8
-
-
-def test_only_samples_folders_are_served(parts, experiment, workbench):
-    html = filled(parts, "compare", **{"compare.pick": ["experiments/orange-cat"]})[0]["compare.grid"]
-    served = [Path(path) for path in _StaticFiles.all_paths if Path(path).is_relative_to(workbench.workspace.root)]
-    assert {path.name for path in served} == {"samples"}
-    for url in re.findall(r'<img src="([^"]+)"', html):
-        assert any(Path(unquote(url).removeprefix("gradio_api/file=")).is_relative_to(path) for path in served)
-
-
-def test_compare_shows_pictures_numbers_curves_and_the_one_difference(parts, experiment):
-    outputs, _ = filled(parts, "compare", **{"compare.pick": ["experiments/orange-cat"]})
-    assert "one training seed, no verdict" in outputs["compare.verdict"]
-    assert all(path.endswith("step-000030/p00-s42.png") for path in outputs["compare.slider"])
-    assert "V at step 30" in outputs["compare.numbers"]
-    assert "-0.1" in outputs["compare.numbers"]
-    assert outputs["compare.curves"].count("<svg") == 6
-    assert outputs["compare.difference"].count("<tr>") == 2
-    assert "Longest rollout K" in outputs["compare.difference"]
-
-
-def test_compare_reads_drift_at_the_last_step_that_all_arms_have(parts, experiment):
-    write_probe(experiment.arms[0].run, 60, -0.9)
-    html = filled(parts, "compare", **{"compare.pick": ["experiments/orange-cat"]})[0]["compare.numbers"]
-    assert "V at step 30" in html
-    assert "-0.9" not in html
-
-
-def test_compare_takes_runs_of_several_seeds_and_still_gives_no_verdict(parts, workbench, workspace, demo):
-    for seed in (1, 2):
-        run = RunFolder.create(workspace.runs_dir, f"Seed {seed}", changed(demo, seed=seed))
-        write_steps(run, 2)
-        finish(run)
-    html = filled(parts, "compare", **{"compare.pick": ["runs/seed-1", "runs/seed-2"]})[0]["compare.verdict"]
-    assert "Exploratory: 2 training seeds, no verdict" in html
-
-
-def test_what_is_compared_follows_the_page_once_and_then_the_choice():
-    names = ["experiments/new", "experiments/old", "runs/a"]
-    assert choose(names, "", [], None) == ["experiments/new"]
-    assert choose(names, "experiments/old", [], None) == ["experiments/old"]
-    assert choose(names, "experiments/old", ["runs/a"], "experiments/old") == ["runs/a"]
-    assert choose(names, "runs/a", ["experiments/old"], "experiments/old") == ["runs/a"]
-    assert choose(names, "", ["gone"], "") == []
 
 
 def test_a_reload_restores_run_tab_and_draft(parts, experiment, demo):
@@ -266,7 +153,7 @@ def test_launch_lists_what_differs_between_three_arms(parts, demo):
 def test_names_of_people_are_escaped_in_lists_and_cards(parts, workspace):
     make_experiment(workspace, "<img src=x onerror=alert(1)>")
     for view, slot in (("home", "home.list"), ("monitor", "strip")):
-        assert "<img src=x" not in filled(parts, view)[0][slot]
+        assert "<img src=x" not in look_at(parts, view)[0][slot]
     assert "<img" not in table(["a"], [["<img>"]], "<img>")
     assert "<b>" not in chip("<b>")
 

@@ -31,6 +31,17 @@ def test_a_subject_that_cannot_vary_alike_is_drawn_as_it_is_once():
     assert made.samples == ("a photo of sks dog", "a photo of dog", "an emoji of a dog on a red background")
 
 
+def test_another_rare_word_is_told_by_its_use_or_its_place():
+    for word in ("zwx", "bello"):
+        made = follow(DEMO, f"an emoji of a {word} monkey on a white background")
+        assert made.of_class == "an emoji of a monkey on a white background"
+        assert made.samples[0] == f"an emoji of a {word} monkey on a blue background"
+
+
+def test_where_no_rare_word_can_be_told_the_class_prompt_stays():
+    assert follow(DEMO, "my dog Bello in the garden").of_class == DEMO.of_class
+
+
 def test_without_a_class_prompt_none_is_made_up():
     made = follow(Prompts("a sks cat", None, ("a sks cat in snow",)), "a sks dog")
     assert made.of_class is None

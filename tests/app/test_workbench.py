@@ -12,7 +12,6 @@ from app.charts import REDRAW_AFTER, Charts
 from app.journals import Journals, file_signature
 from app.samples import Spot, samples_of
 from app.selection import Selection, parse_selection
-from app.workbench import default_name
 from core.config.flat import difference, parse_text
 from core.errors import ConfigError, RunError, WorkbenchError
 from core.runs import process
@@ -153,9 +152,12 @@ def test_minutes_are_forecast_from_a_training_alike_and_from_no_other(workbench,
     assert workbench.plain_step_seconds(changed(demo, train_batch_size=2)) is None
 
 
-def test_an_unnamed_training_is_called_after_its_preset():
-    assert default_name("ab", "demo") == "demo-ab"
-    assert default_name("single", "my-cat") == "my-cat"
+def test_an_unnamed_training_is_called_after_its_preset_or_after_ones_own_pictures(workbench, demo):
+    own = changed(demo, instance_data_dir="/home/me/My Cat")
+    assert workbench.default_name(demo, "ab", "demo") == "demo-ab"
+    assert workbench.default_name(own, "single", "demo") == "my-cat"
+    assert workbench.default_name(None, "ab", "demo") == "demo-ab"
+    assert workbench.default_name(own, "ab", "gone") == "training-ab"
 
 
 def test_journals_read_what_is_appended_and_begin_anew_when_cut(workbench, demo):

@@ -3,8 +3,10 @@
 import time
 from pathlib import Path
 
+import gradio as gr
 from PIL import Image
 
+from app.page import tick
 from core.config.flat import flatten, parse_config
 from core.config.presets import load_preset
 from core.config.run import RunConfig
@@ -71,3 +73,22 @@ def make_experiment(workspace: Workspace, name: str = "Orange cat", config: RunC
         finish(arm.run)
     finish(experiment.folder, step=2)
     return experiment
+
+
+def look_at(parts, view, seen="", **values):
+    """One look of the timer: what each live part was given, and the signatures to send along next time."""
+    inputs = [values.get(_slot(parts, component)) for live in parts.lives for component in live.inputs]
+    answer = tick(parts, [view, seen, *inputs])
+    if not isinstance(answer, list):
+        return {}, seen
+    outputs, place = {}, 0
+    for live in parts.lives:
+        for component in live.outputs:
+            if not (isinstance(answer[place], dict) and answer[place] == gr.skip()):
+                outputs[_slot(parts, component)] = answer[place]
+            place += 1
+    return outputs, answer[-1]
+
+
+def _slot(parts, component):
+    return next(name for name, known in parts.slots.items() if known is component)
