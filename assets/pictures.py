@@ -41,11 +41,11 @@ def main() -> None:
 
 def _train(workspace: Path) -> None:
     wanted = {
-        workspace / "experiments" / EXPERIMENT / "too-long": ["ab", "demo", "--too-long", "--name", EXPERIMENT],
         workspace / "runs" / WITHOUT_PRIOR: [
             "train", "demo", "--name", WITHOUT_PRIOR, "--set", "with_prior_preservation=false",
             "--set", "scheduled_sampling_max_step_offset=0",
         ],
+        workspace / "experiments" / EXPERIMENT / "too-long": ["ab", "demo", "--too-long", "--name", EXPERIMENT],
     }  # fmt: skip
     for path, command in wanted.items():
         if not path.exists() or derive_state(RunFolder(path)).label != "done":
@@ -71,7 +71,7 @@ def comparison(workspace: Path):
     """Every arm's last samples, all prompts and seeds."""
     folder = workspace / "experiments" / EXPERIMENT
     rows = [Row(label, _last_samples(folder / arm)) for arm, label in ARMS.items()]
-    return comparison_sheet(rows, _columns(), tile=112)
+    return comparison_sheet(rows, _columns(), tile=80)
 
 
 def lora(workspace: Path):
@@ -86,7 +86,7 @@ def lora(workspace: Path):
         Row("LoRA, prior\npreserved", _last_samples(arm)),
         Row("LoRA, prior\nnot preserved", _last_samples(workspace / "runs" / WITHOUT_PRIOR)),
     ]
-    return comparison_sheet(rows, columns, tile=112)
+    return comparison_sheet(rows, columns, tile=80)
 
 
 def screenshots(workspace: Path) -> None:
