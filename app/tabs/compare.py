@@ -38,41 +38,8 @@ def build(parts: Parts) -> None:
     )
     parts["compare.verdict"] = text_output("verdict")
     with gr.Row(elem_classes=["rw-columns"]):
-        with gr.Column(scale=5, min_width=320):
-            gr.Markdown("## One picture, two arms", elem_classes=["rw-heading"])
-            parts["compare.slider"] = gr.ImageSlider(
-                None,
-                label="Left arm, right arm",
-                show_label=False,
-                interactive=False,
-                max_height=448,
-                buttons=["fullscreen"],
-                type="filepath",
-                format="png",
-                elem_id="pair",
-            )
-            parts["compare.divider"] = gr.Slider(
-                0, 100, 50, step=1, label="Divider (per cent from the left)", interactive=True, elem_id="divider"
-            )
-        with gr.Column(scale=4, min_width=320):
-            gr.Markdown("## Which one", elem_classes=["rw-heading"])
-            parts["compare.prompt"] = gr.Dropdown(
-                [], label="Prompt", interactive=True, filterable=False, elem_id="pair-prompt"
-            )
-            with gr.Row(elem_classes=["rw-fields", "rw-fields-two"]):
-                parts["compare.step"] = gr.Dropdown(
-                    [], label="Step (optimizer steps)", interactive=True, filterable=False, elem_id="pair-step"
-                )
-                parts["compare.seed"] = gr.Dropdown(
-                    [], label="Seed", interactive=True, filterable=False, elem_id="pair-seed"
-                )
-                parts["compare.left"] = gr.Dropdown(
-                    [], label="Left arm", interactive=True, filterable=False, elem_id="pair-left"
-                )
-                parts["compare.right"] = gr.Dropdown(
-                    [], label="Right arm", interactive=True, filterable=False, elem_id="pair-right"
-                )
-            parts["compare.side"] = text_output("side-by-side")
+        _pair_view(parts)
+        _pair_choice(parts)
     gr.Markdown("## All samples", elem_classes=["rw-heading"])
     parts["compare.grid"] = text_output("compare-grid")
     gr.Markdown("## Numbers", elem_classes=["rw-heading"])
@@ -89,6 +56,49 @@ def build(parts: Parts) -> None:
     ]
     inputs = [parts["selection"], parts["compare.pick"], *pair]
     parts.lives.append(Live("compare", "compare", inputs, shown, lambda known, *values: render(parts, known, *values)))
+
+
+def _pair_view(parts: Parts) -> None:
+    """Two arms' pictures over each other, with a divider that the keyboard moves too."""
+    with gr.Column(scale=5, min_width=320):
+        gr.Markdown("## One picture, two arms", elem_classes=["rw-heading"])
+        parts["compare.slider"] = gr.ImageSlider(
+            None,
+            label="Left arm, right arm",
+            show_label=False,
+            interactive=False,
+            max_height=448,
+            buttons=["fullscreen"],
+            type="filepath",
+            format="png",
+            elem_id="pair",
+        )
+        parts["compare.divider"] = gr.Slider(
+            0, 100, 50, step=1, label="Divider (per cent from the left)", interactive=True, elem_id="divider"
+        )
+
+
+def _pair_choice(parts: Parts) -> None:
+    """Which prompt, step, seed and arms, and the two pictures side by side."""
+    with gr.Column(scale=4, min_width=320):
+        gr.Markdown("## Which one", elem_classes=["rw-heading"])
+        parts["compare.prompt"] = gr.Dropdown(
+            [], label="Prompt", interactive=True, filterable=False, elem_id="pair-prompt"
+        )
+        with gr.Row(elem_classes=["rw-fields", "rw-fields-two"]):
+            parts["compare.step"] = gr.Dropdown(
+                [], label="Step (optimizer steps)", interactive=True, filterable=False, elem_id="pair-step"
+            )
+            parts["compare.seed"] = gr.Dropdown(
+                [], label="Seed", interactive=True, filterable=False, elem_id="pair-seed"
+            )
+            parts["compare.left"] = gr.Dropdown(
+                [], label="Left arm", interactive=True, filterable=False, elem_id="pair-left"
+            )
+            parts["compare.right"] = gr.Dropdown(
+                [], label="Right arm", interactive=True, filterable=False, elem_id="pair-right"
+            )
+        parts["compare.side"] = text_output("side-by-side")
 
 
 def wire(parts: Parts) -> None:

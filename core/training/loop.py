@@ -91,7 +91,7 @@ class Loop:
 
     def _training_phase(self) -> None:
         if self.step < self.total:
-            self.report.phase("training", "training", self.total, "step")
+            self.report.phase("training", "training", self.total, "step", done=self.step)
             self.report.step(self.step, self.total)
 
     def _checkpoint_due(self) -> bool:

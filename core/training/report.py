@@ -26,12 +26,12 @@ class Report:
         self.folder, self.status = folder, status
         self._bar: tqdm | None = None
 
-    def phase(self, phase: Phase, message: str, total: int = 0, unit: str = "it") -> None:
-        """A new phase begins."""
+    def phase(self, phase: Phase, message: str, total: int = 0, unit: str = "it", done: int = 0) -> None:
+        """A new phase begins, of which so much was done before: the rate shown is that of the rest."""
         self._close()
         if self.status is not None:
             self.status.update(phase=phase, message=message, progress=0.0)
-            self._bar = tqdm(desc=message, total=total, unit=unit, mininterval=1.0) if total > 0 else None
+            self._bar = tqdm(desc=message, total=total, initial=done, unit=unit, mininterval=1.0) if total > 0 else None
         self.check()
 
     def progress(self, done: int, total: int) -> None:

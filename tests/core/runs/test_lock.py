@@ -57,13 +57,15 @@ def test_asking_never_keeps_a_training_from_getting_the_lock(workspace: Workspac
     ask += "while True: training_in_progress(Path(sys.argv[1]))"
     nosy = [subprocess.Popen([sys.executable, "-c", ask, str(workspace.root)], cwd=PROJECT_ROOT) for _ in range(2)]
     try:
+        held = []
         for _ in range(200):
             with hold_training_lock(workspace.root, "cat"):
-                pass
+                held.append(training_in_progress(workspace.root))
     finally:
         for process in nosy:
             process.kill()
             process.wait()
+    assert held == ['run "cat"'] * 200
 
 
 def test_a_launched_process_counts_before_it_has_the_lock_and_only_while_it_lives(workspace: Workspace) -> None:

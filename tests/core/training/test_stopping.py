@@ -12,7 +12,7 @@ from core.runs.process import request_stop
 from core.runs.status import derive_state, read_status
 from core.training.checkpoints import list_checkpoints
 from core.training.loop import Loop
-from core.training.report import Report, recorded
+from core.training.report import Report
 from core.training.run import train
 
 PROMPTS = {
@@ -263,11 +263,6 @@ def test_a_second_training_in_the_workspace_is_refused_by_name(one_thread, confi
     run(first)
     assert "one training" in heard[0]
     assert (read_status(first).phase, read_status(second).phase) == ("done", "failed")
-
-
-def test_a_block_that_ends_well_says_nothing(one_thread):
-    with recorded(None):
-        pass
 
 
 def test_the_frozen_config_is_what_was_trained(trained, config):
