@@ -163,7 +163,7 @@ def test_the_ramp_is_told_with_where_it_begins_and_ends(demo):
 
 
 def test_a_ramp_that_the_training_never_ends_says_how_far_it_gets(demo):
-    config = changed(demo, scheduled_sampling_ramp_steps=600, scheduled_sampling_prob_end=1.0)
+    config = changed(demo, max_train_steps=300, scheduled_sampling_ramp_steps=600, scheduled_sampling_prob_end=1.0)
     assert in_force(config)[0].endswith("At the last step it is 0.5.")
 
 

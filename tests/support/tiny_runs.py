@@ -1,6 +1,7 @@
 """Runs of a tiny random base model in this process. Import the fixtures into a conftest or a test module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def pictures(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def one_thread():
+    """See ``alone``."""
+    with alone():
+        yield
+
+
+@contextmanager
+def alone() -> Iterator[None]:
     """One thread and a fresh accelerate; what a training does to the global generator is undone."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

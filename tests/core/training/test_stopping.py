@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_runs import ROLLOUT, adapter, metrics, run, same_bits, tiny_config
+from tiny_runs import ROLLOUT, adapter, alone, metrics, run, same_bits, tiny_config
 
 from core.config.flat import flatten, parse_config
 from core.errors import ConfigError, DataError, RunError
@@ -80,7 +80,8 @@ AROUND = {**PROMPTS, **ROLLOUT, "max_train_steps": 4, "validation_steps": 2}
 def undisturbed(bases, pictures, tmp_path_factory):
     """A run that was never stopped."""
     folder = RunFolder.create(tmp_path_factory.mktemp("straight"), "run", tiny_config(bases, pictures, **AROUND))
-    run(folder)
+    with alone():
+        run(folder)
     return folder
 
 
