@@ -14,7 +14,7 @@ from core.config.paths import PROJECT_ROOT
 from core.errors import RunError
 
 STARTS = 3
-WATCH_SECONDS = 60
+WATCH_SECONDS = 30
 TIMEOUT = 120
 
 

@@ -37,10 +37,11 @@ def evaluation_mode(module: nn.Module) -> Iterator[nn.Module]:
 
     `module.train()` afterwards would not do: it also switches on what was off, a frozen part's dropout for example.
     """
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
+    switched = [part for part in module.modules() if part.training]
+    for part in switched:  # what eval() does, but only where there is something to do: it runs at every training step
+        part.training = False
     try:
         yield module
     finally:
-        for part, training in before:
-            part.training = training
+        for part in switched:
+            part.training = True
