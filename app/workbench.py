@@ -34,7 +34,7 @@ from core.runs.experiment import (
     stop_experiment,
 )
 from core.runs.folder import RunFolder
-from core.runs.lock import training_in_progress
+from core.runs.lock import starting, training_in_progress
 from core.runs.process import advance_stop, start_run, stop_run
 from core.runs.workspace import Workspace
 
@@ -117,6 +117,8 @@ class Workbench:
         problems = check_supported(config)
         if problems:
             raise ConfigError(problems)
+        with starting(self.workspace.root):
+            pass  # refused here, no folder is left behind
         if mode == "ab":
             arms = [*DEFAULT_ARMS, *([TOO_LONG] if too_long else [])]
             experiment = create_experiment(self.workspace, name, config, arms)

@@ -64,6 +64,15 @@ def test_what_trains_now_is_found_and_nothing_when_all_is_over(workbench, experi
     assert workbench.active().selection == Selection("runs", "busy")
 
 
+@pytest.mark.parametrize("mode", ["ab", "single"])
+def test_a_start_beside_another_is_refused_and_leaves_no_folder(workbench, demo, mode):
+    other = Identity.of(os.getppid())
+    record_launch(workbench.workspace.root, 'run "busy"', workbench.workspace.runs_dir / "busy", other)
+    with pytest.raises(RunError, match='while run "busy" is in progress; wait for it or stop it'):
+        workbench.start(demo, mode, "Second")
+    assert workbench.entries() == []
+
+
 def test_starting_an_ab_makes_arms_that_differ_in_k_alone(workbench, demo, monkeypatch):
     started = []
     monkeypatch.setattr("app.workbench.start_experiment", lambda experiment: started.append(experiment.name))
