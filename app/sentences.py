@@ -12,7 +12,7 @@ WASHED_OUT = 0.3
 """Share of the path beyond which anchored labels visibly smooth (K=3 at stride 125 on the embedded base)."""
 LOOK_FOR = (
     "Look at the eyes, the mouth and the whiskers: rollout that is too long pulls them towards one averaged face; "
-    "moderate rollout is plain in the numbers and subtle to the eye."
+    "moderate rollout is subtle to the eye, so read M1 and V beside it."
 )
 
 

@@ -34,7 +34,7 @@ def build(parts: Parts) -> None:
             parts["launch.mode"] = gr.Radio(MODES, value="ab", label="Comparison", interactive=True, elem_id="mode")
             parts["launch.too-long"] = gr.Checkbox(
                 label='Add a third arm, "too long": K = 3 at stride 125',
-                info="Shows what too much rollout does. Takes longer than the other two arms.",
+                info="Shows what too much rollout does. In the demo it takes about as long as the rollout arm.",
                 value=False,
                 interactive=True,
                 elem_id="too-long",
