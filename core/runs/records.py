@@ -20,7 +20,7 @@ class StepRecord:
 
     Attributes:
         step: Counted from 1.
-        loss: Mean over the step's items.
+        loss: What was minimised: the mean over instance items, plus prior_loss_weight times that over class items.
         loss_rolled: Mean over the items that were rolled; None when there was none.
         loss_teacher_forced: Mean over the other items; None when there was none.
         lr: Learning rate.

@@ -56,7 +56,7 @@ def test_cross_site_requests_are_refused_but_a_followed_link_is_not():
         "/gradio_api/file=http://169.254.169.254/",
         "/gradio_api/file=https%3A%2F%2Fevil.example/x.png",
         "/gradio_api/file/http://evil.example",
-        "/root/gradio_api/file=HTTP://evil.example",
+        "/behind-a-proxy/gradio_api/file=HTTP://evil.example",
         "/gradio_api/proxy=https://evil.example",
     ],
 )
