@@ -158,31 +158,36 @@ class NoiseSchedule:
         return Place(t, alpha.to(t.dtype), sigma.to(t.dtype))
 
     def place_at(self, noise_share: Float[Tensor, " items"]) -> Place:
-        """The inverse of `Place.noise_share`: where `sigma / (alpha + sigma)` has the given value, on the CPU."""
+        """The inverse of `Place.noise_share`: where `sigma / (alpha + sigma)` has the given value."""
         if self._clean_angle is None:
             return Place(noise_share * self.num_timesteps, 1 - noise_share, noise_share)
         angle = torch.atan2(1 - noise_share, noise_share)
-        rising = self._clean_angle.flip(0)
+        rising = self._table(angle.device).flip(0)
         upper = torch.searchsorted(rising, angle.to(rising.dtype).contiguous()).clamp(1, self.num_timesteps - 1)
         below, above = rising[upper - 1], rising[upper]
         timestep = self.last - (upper - 1 + (angle - below) / (above - below))
         return Place(timestep.to(angle.dtype), torch.sin(angle), torch.cos(angle))
 
     def _at(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        exact = torch.float32 if t.device.type == "mps" else torch.float64
+        exact = _exact(t.device)
         result = torch.float64 if t.dtype == torch.float64 else torch.float32
         time = t.to(exact)
         if self._clean_angle is None:
             sigma = time / self.num_timesteps
             return (1 - sigma).to(result), sigma.to(result)
-        table = self._table(t.device, exact)
+        table = self._table(t.device)
         lower = time.floor().clamp(0, self.num_timesteps - 2)
         index, part = lower.long(), time - lower
         angle = (1 - part) * table[index] + part * table[index + 1]
         return torch.sin(angle).to(result), torch.cos(angle).to(result)
 
-    def _table(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+    def _table(self, device: torch.device) -> Tensor:
         assert self._clean_angle is not None
         if device not in self._copies:
-            self._copies[device] = self._clean_angle.to(dtype).to(device)
+            self._copies[device] = self._clean_angle.to(_exact(device)).to(device)
         return self._copies[device]
+
+
+def _exact(device: torch.device) -> torch.dtype:
+    """The most exact type that the device has."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 from core.plots.figure import BASE, INK, SMALL, arm_styles, describe, new_axes, say_empty
 from core.plots.preview import Preview, latest
-from core.rollout.cost import forecast
 
 
 def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
-    """A bar per label, from proportional cost to that of calls which are never faster for holding fewer items."""
+    """A bar per label: as measured, with its seconds; else from proportional cost to that of calls which are never
+    faster for holding fewer items."""
     figure, axes = new_axes("step time (1 = plain training)", "", SMALL)
     shown = latest(series)
     if not shown:
@@ -26,12 +26,12 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
         axes.text(
             high,
             row,
-            f" {low:.2f} to {high:.2f}" if high - low > 0.005 else f" {low:.2f}",
+            f" {_words(shown[label])}",
             va="center",
             color=INK,
             fontsize=9,
         )
-        summary.append(f"{label}: {low:.2f} to {high:.2f} times a plain step")
+        summary.append(f"{label}: {_words(shown[label])} times a plain step")
     axes.axvline(1, color=BASE, linewidth=1)
     axes.set_yticks(range(len(rows)), list(rows), rotation=90 if len(rows) == 1 else 0, va="center")
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -41,7 +41,10 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
 
 
 def _times(preview: Preview) -> tuple[float, float]:
-    if not preview.options.enabled:
-        return 1.0, 1.0
-    cost = forecast(preview.options, preview.batch_size, preview.max_train_steps, last=preview.last)
-    return cost.relative_step_time, cost.relative_step_time_upper
+    return preview.cost.relative_step_time, preview.cost.relative_step_time_upper
+
+
+def _words(preview: Preview) -> str:
+    low, high = _times(preview)
+    seconds = "" if preview.cost.seconds_per_step is None else f"{preview.cost.seconds_per_step:.2g} s, "
+    return f"{seconds}{low:.2f}" if high - low < 0.005 else f"{low:.2f} to {high:.2f}"

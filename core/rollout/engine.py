@@ -1,19 +1,20 @@
 """The rollout: the model carries each item from its source to its target, all items together.
 
 Items that are still on their way advance in one call, each at its own timestep, so that a batch costs as many calls
-as its longest rollout (times the sampler's calls per step), never as many as all its rollouts together.
+as its longest rollout (times the sampler's calls per step), never as many as all its rollouts together. Here no state
+on the way is trained on (mode fresh); `core.rollout.visited` trains on all of them.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.noise.denoiser import Denoiser
-from core.noise.prediction import add_noise, check_kind
 from core.noise.schedule import NoiseSchedule, Place
+from core.rollout.journey import Journey, in_float, precise, prepare, state_at
 from core.rollout.plan import RolloutPlan
 from core.rollout.samplers import build_sampler
 from core.rollout.samplers.base import Memory, Model, Sampler
@@ -27,13 +28,19 @@ class RolloutResult:
         rolled: (batch, ...), the model's own states at the targets; equal to `noisy` bit for bit where steps is 0.
         noisy: (batch, ...), the teacher-forced states at the targets.
         calls: model calls made.
-        sample_forwards: items in those calls.
+        sample_forwards: network forwards of single items in those calls.
+        target: (batch,), the targets on the latents' device.
+        was_rolled: (batch,), on that device: steps > 0.
+        own: indices of those, on that device.
     """
 
     rolled: Float[Tensor, "batch ..."]
     noisy: Float[Tensor, "batch ..."]
     calls: int
     sample_forwards: int
+    target: Place
+    was_rolled: Bool[Tensor, " batch"]
+    own: Int[Tensor, " own"]
 
 
 @torch.no_grad()
@@ -47,12 +54,12 @@ def roll(
     kind: str,
     sampler: str = "unipc",
     order: int = 2,
+    forwards_per_item: int = 1,
 ) -> RolloutResult:
     """Rolls a batch out.
 
     States go into the network and come back in float32 (float64 if both latents are). In between they are carried
-    in float64 where the device has it: near pure noise an epsilon prediction divides their rounding by a small
-    alpha.
+    in float64 where the device has it.
 
     Args:
         denoiser: see `core.noise.denoiser.Denoiser`; called without gradient, to be in evaluation mode
@@ -64,61 +71,38 @@ def roll(
         kind: what the denoiser predicts.
         sampler: a name in SAMPLERS.
         order: 1..3, for samplers that take one.
+        forwards_per_item: network forwards behind one prediction of the denoiser, for the count: 2 with
+            classifier-free guidance.
 
     Raises:
         ValueError: if kind, sampler or order is unknown, the plan does not fit the batch or the noise schedule, or a
             rollout would start from pure noise (alpha = 0) with an epsilon prediction, which tells nothing about
             the clean latent.
     """
-    check_kind(kind)
     stepper = build_sampler(sampler, order)
-    dtype = torch.promote_types(torch.promote_types(clean.dtype, noise.dtype), torch.float32)
-    clean, noise = clean.detach().to(dtype), noise.detach().to(dtype)
-    _check_fit(plan, clean, noise, schedule)
-    noisy = _state_at(schedule.place(plan.target.double()), clean, noise)
-    # the longest rollouts first: those still on their way are always the first ones, without any gathering
-    order_of_items = torch.argsort(plan.steps, descending=True, stable=True)[: int(plan.rolled.sum())]
-    if len(order_of_items) == 0:
-        return RolloutResult(noisy.clone(), noisy, 0, 0)
-    items = order_of_items.to(clean.device)
-    places = [schedule.place(row[order_of_items]) for row in plan.itinerary()]
-    if kind == "epsilon" and bool((places[0].alpha == 0).any()):
-        raise ValueError(
-            f"source must lie below timestep {schedule.last} for an epsilon prediction, got pure noise (alpha = 0) "
-            "there, which leaves the clean latent open; use another kind or a noise schedule that ends in some signal"
-        )
-    precise = dtype if clean.device.type == "mps" else torch.float64
-    state = _state_at(places[0], clean[items].to(precise), noise[items].to(precise))
-    model = Model(denoiser, items, schedule=schedule, kind=kind, dtype=dtype)
-    landed = _advance(stepper, model, state, places, plan.steps[order_of_items])
+    clean, noise = in_float(clean, noise)
+    journey = prepare(plan, clean, noise, schedule=schedule, kind=kind)
+    noisy = state_at(journey.target, clean, noise)
+    moving = journey.active(0)
+    items = journey.items[:moving]
+    if moving == 0:
+        return RolloutResult(noisy.clone(), noisy, 0, 0, journey.target, journey.rolled, items)
+    state = state_at(journey.places[0].first(moving), precise(clean[items]), precise(noise[items]))
+    model = Model(denoiser, items, schedule=schedule, kind=kind, dtype=clean.dtype)
+    landed = _advance(stepper, model, state, journey)
     rolled = noisy.clone()
-    rolled[items] = landed.to(dtype)
-    return RolloutResult(rolled, noisy, model.calls, model.sample_forwards)
+    rolled[items] = landed.to(clean.dtype)
+    forwards = model.sample_forwards * forwards_per_item
+    return RolloutResult(rolled, noisy, model.calls, forwards, journey.target, journey.rolled, items)
 
 
-def _advance(stepper: Sampler, model: Model, state: Tensor, places: list[Place], steps: Tensor) -> Tensor:
+def _advance(stepper: Sampler, model: Model, state: Tensor, journey: Journey) -> Tensor:
     """Steps all items to their targets; they are sorted by steps, the longest first."""
     landed = torch.empty_like(state)
     memory: Memory = ()
-    for taken, (here, there) in enumerate(pairwise(places)):
-        active = int((steps > taken).sum())
+    for taken, (here, there) in enumerate(pairwise(journey.places)):
+        active = journey.active(taken)
         memory = tuple(past.first(active) for past in memory)
         state, memory = stepper.step(model, state[:active], here.first(active), there.first(active), memory)
         landed[:active] = state
     return landed
-
-
-def _state_at(place: Place, clean: Tensor, noise: Tensor) -> Tensor:
-    alpha, sigma = (weight.to(clean.dtype).to(clean.device) for weight in (place.alpha, place.sigma))
-    return add_noise(clean, noise, alpha=alpha, sigma=sigma)
-
-
-def _check_fit(plan: RolloutPlan, clean: Tensor, noise: Tensor, schedule: NoiseSchedule) -> None:
-    if clean.shape != noise.shape or len(clean) != len(plan.steps):
-        raise ValueError(
-            f"clean, noise and plan must agree on the batch, got {tuple(clean.shape)}, {tuple(noise.shape)} "
-            f"and {len(plan.steps)} items"
-        )
-    visited = torch.cat([plan.target.double(), plan.source[plan.rolled].double()])
-    if bool(((visited < 0) | (visited > schedule.last)).any()):
-        raise ValueError(f"plan must stay within timesteps 0..{schedule.last}, got {visited.min()}..{visited.max()}")

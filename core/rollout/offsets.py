@@ -2,8 +2,7 @@
 
 k counts rollout steps. An item with target timestep t starts at its source `u = t + k * stride`, and no source lies
 beyond `last`, the noisiest timestep. With stride "inference" the steps are those of a grid of timesteps instead
-(`grid_*` below). Expectations take the targets as uniform over the timesteps 0..last. Numpy only: the page previews
-with these functions.
+(`grid_*` below). Numpy only: the page previews with these functions (`core.rollout.expected`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +19,6 @@ STRATEGIES: Mapping[str, Callable[[int, NDArray[np.float64]], NDArray[np.float64
     "biased_late": lambda longest, u: np.round(longest * (1 - u**2)),
 }
 """How a uniform number u in [0, 1) becomes an offset in 0..longest."""
-
-ASSUMED_INFERENCE_STEPS = 28
-"""Steps of the even grid that a forecast assumes for stride "inference" when it is given no grid."""
 
 
 def offsets_from(u: NDArray[np.float64], options: Any) -> NDArray[np.int64]:
@@ -109,79 +105,49 @@ def cut_and_source(
     return steps, np.where(steps > 0, grid_timestep(nodes, grid_index(nodes, time) + steps), time)
 
 
-def cut_distribution(options: Any, last: int, grid: Numbers | None = None) -> NDArray[np.float64]:
-    """P(k) for k = 0..max_step_offset, of an item that is picked for a rollout, after the cut; sums to 1."""
-    steps, _, weight = _outcomes(options, last, grid)
-    return _counted(steps, weight, options.max_step_offset + 1)
+def block_and_source(
+    k: NDArray[np.int64], offset: NDArray[np.int64], timestep: Numbers, options: Any, last: int,
+    grid: Numbers | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
+    """The block of a visited rollout that holds each anchor, elementwise.
 
-
-def mean_offset(options: Any, last: int, grid: Numbers | None = None) -> float:
-    """E[k] after the cut, of an item that is picked for a rollout."""
-    share = cut_distribution(options, last, grid)
-    return float(share @ np.arange(len(share)))
-
-
-def expected_max_offset(options: Any, batch: int, p: float, last: int, grid: Numbers | None = None) -> float:
-    """E[max k] over a batch whose items are each picked with probability p: the rollout steps that the batch takes."""
-    return float(expected_longest(cut_distribution(options, last, grid), batch, np.array([p]))[0])
-
-
-def expected_longest(share: NDArray[np.float64], batch: int, probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """E[max k] for many probabilities at once: `sum_k 1 - (1 - p + p F(k))^batch` over k = 0..K-1.
+    The timesteps that share the anchor's residue (modulo the stride; on a grid, its fractional index) are cut into
+    blocks of k + 1, the first of which begins at the `offset`-th of them. With k drawn independently of the anchor and
+    `offset` uniform on 0..k, a state is trained as often as it is an anchor, once each block's loss is shared out in
+    proportion to the density of the timesteps. Blocks at both ends are shorter. An anchor outside the grid, its
+    clean end 0 left out, is alone.
 
     Args:
-        share: (K + 1,), P(k) of a picked item after the cut, with distribution function F.
-        batch: items that advance together.
-        probability: (n,), the chance per item to be picked.
+        k: rollout steps drawn, 0 or more.
+        offset: 0..k.
+        timestep: anchors.
+        options: the scheduled sampling options: stride.
+        last: the noisiest timestep.
+        grid: the inference grid, needed for stride "inference".
 
     Returns:
-        (n,).
+        Rollout steps of each block (its states - 1), its cleanest timestep, its noisiest timestep.
     """
-    chance = probability[:, None]
-    return (1 - (1 - chance + chance * np.cumsum(share)[:-1]) ** batch).sum(axis=1)
-
-
-def touched_timesteps(
-    options: Any, last: int, bins: int = 50, grid: Numbers | None = None
-) -> dict[str, NDArray[np.float64]]:
-    """Which timesteps rollouts touch, for the preview; of items that are picked for a rollout.
-
-    Returns:
-        edges: (bins + 1,), timesteps 0..last.
-        target: (bins,), share of the items that are trained there; sums to 1.
-        source: (bins,), share of the items whose rollout starts there (k = 0: at the target itself); sums to 1.
-        covered: (bins,), chance that a rollout (k > 0) passes through the bin or ends in it.
-    """
-    edges = np.linspace(0, last, bins + 1)
-    steps, source, weight = _outcomes(options, last, grid)
-    target = np.broadcast_to(np.arange(last + 1.0)[:, None], steps.shape)
-    rolled = np.where(steps > 0, weight, 0.0)
-
-    def bin_of(timestep: NDArray[np.float64]) -> NDArray[np.int64]:
-        return np.clip(np.searchsorted(edges, timestep.ravel(), side="right") - 1, 0, bins - 1)
-
-    first, final = bin_of(target), bin_of(source)
-    enter, leave = _counted(first, rolled, bins + 1), _counted(final + 1, rolled, bins + 1)
-    return {
-        "edges": edges,
-        "target": _counted(first, weight, bins),
-        "source": _counted(final, weight, bins),
-        "covered": np.cumsum(enter - leave)[:bins].clip(0.0, 1.0),
-    }
-
-
-def _counted(values: NDArray[np.int64], weight: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """The weight that falls on each of 0..length-1."""
-    return np.bincount(values.ravel(), weights=weight.ravel(), minlength=length).astype(np.float64)
-
-
-def _outcomes(
-    options: Any, last: int, grid: Numbers | None
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Cut offset, source and probability of every (target timestep, drawn k), each of shape (last + 1, K + 1)."""
-    if options.stride == "inference" and grid is None:
-        grid = even_grid(last, ASSUMED_INFERENCE_STEPS)
-    share = offset_distribution(options)
-    target, k = np.meshgrid(np.arange(last + 1.0), np.arange(len(share)), indexing="ij")
-    steps, source = cut_and_source(k, target, options, last, grid)
-    return steps, source, np.broadcast_to(share / (last + 1), steps.shape)
+    time = np.asarray(timestep, dtype=np.float64)
+    nodes = None
+    if options.stride != "inference":
+        index, first = time / options.stride, 0
+        # the allowance keeps a timestep at the end from losing its place to rounding
+        noisier = np.floor((last - time) / options.stride + 1e-9)
+    elif grid is None:
+        raise ValueError('stride "inference" needs the timesteps of the inference grid')
+    else:
+        nodes = grid_nodes(grid)
+        index, first = grid_index(nodes, time), 1
+        noisier = np.floor(len(nodes) - 1 - index + 1e-9)
+    place = np.floor(index + 1e-9)
+    start = first + offset + np.floor((place - first - offset) / (k + 1)) * (k + 1)
+    below = place - np.maximum(start, first)
+    above = np.minimum(start + k - place, noisier)
+    if nodes is None:
+        return (below + above).astype(np.int64), time - below * options.stride, time + above * options.stride
+    inside = (time >= nodes[1]) & (time <= nodes[-1])
+    below, above = np.where(inside, below, 0.0), np.where(inside, above, 0.0)
+    target = np.where(below > 0, grid_timestep(nodes, index - below), time)
+    source = np.where(above > 0, grid_timestep(nodes, index + above), time)
+    return (below + above).astype(np.int64), target, source

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Real
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.rollout.offsets import cut_and_source, grid_index, grid_nodes, grid_timestep, offsets_from
@@ -116,13 +117,8 @@ def draw_plan(
     Raises:
         ValueError: if probability is outside 0..1, or a grid is missing, or is given with an integer stride.
     """
-    if not 0 <= probability <= 1:
-        raise ValueError(f"probability must lie in 0..1, got {probability}")
-    if grid is not None and options.stride != "inference":
-        raise ValueError(f'grid must only be given with stride "inference", got stride {options.stride}')
     target = timesteps.detach().cpu()
-    chance = torch.rand((len(target), 2), dtype=torch.float64, generator=generator).numpy()
-    k = np.where(chance[:, 0] < probability, offsets_from(chance[:, 1], options), 0)
+    k = drawn_offsets(options, len(target), probability, generator, grid)
     steps, source = cut_and_source(k, target.numpy(), options, last, None if grid is None else grid.cpu().numpy())
     whole = not target.is_floating_point() and options.stride != "inference"
     return RolloutPlan(
@@ -131,3 +127,15 @@ def draw_plan(
         steps=torch.from_numpy(steps),
         grid=grid,
     )
+
+
+def drawn_offsets(
+    options: Any, count: int, probability: float, generator: torch.Generator, grid: Tensor | None
+) -> NDArray[np.int64]:
+    """k of each item before any cut, 0 where no rollout was picked; arguments and errors as for `draw_plan`."""
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability must lie in 0..1, got {probability}")
+    if grid is not None and options.stride != "inference":
+        raise ValueError(f'grid must only be given with stride "inference", got stride {options.stride}')
+    chance = torch.rand((count, 2), dtype=torch.float64, generator=generator).numpy()
+    return np.where(chance[:, 0] < probability, offsets_from(chance[:, 1], options), 0)

@@ -11,7 +11,8 @@ With `x̂` the rolled state, `a` and `s` of the target timestep, and the pair (c
 
 *original* is the pair's own target, as if there had been no drift: it carries the drift on to the end. *anchored*
 is the prediction that would lead from where the model is back to x0 (as DREAM, Zhou et al. 2024, rectifies its
-target). It is the pair's formula with the noise `(x̂ - a x0) / s` that x̂ appears to hold.
+target). It is the pair's formula with the noise `(x̂ - a x0) / s` that x̂ appears to hold. *posterior* is the anchored
+formula with the posterior mean over the training pictures, `core.rollout.posterior`, in the place of x0.
 """
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from core.noise.prediction import check_kind, expand, pair_target
 
-RULES = ("anchored", "original")
+RULES = ("anchored", "posterior", "original")
 
 
 def training_target(
@@ -33,6 +34,7 @@ def training_target(
     sigma: Float[Tensor, " batch"],
     kind: str,
     steps: Int[Tensor, " batch"] | Bool[Tensor, " batch"] | None = None,
+    posterior: Float[Tensor, "batch ..."] | None = None,
 ) -> Float[Tensor, "batch ..."]:
     """The target of every item of a batch.
 
@@ -47,24 +49,31 @@ def training_target(
         kind: what the network predicts.
         steps: (batch,), the plan's steps, or which items were rolled; the others get exactly the pair's own target,
             bit for bit. None: all were rolled.
+        posterior: (batch, ...), `E[x0 | x̂]` over the training pictures, needed for, and only used with, the rule
+            posterior.
 
     Raises:
-        ValueError: if rule or kind is unknown.
+        ValueError: if rule or kind is unknown, or the posterior mean is missing.
     """
     check_kind(kind)
     if rule not in RULES:
-        raise ValueError(f"target must be one of {', '.join(RULES)} (no other rule is supported yet), got {rule!r}")
+        raise ValueError(f"target must be one of {', '.join(RULES)}, got {rule!r}")
+    if rule == "posterior" and posterior is None:
+        raise ValueError("posterior must be given with target posterior, got None")
     own = pair_target(clean, noise, alpha=alpha, sigma=sigma, kind=kind)
-    if rule == "original" or kind == "sample":
+    if rule == "original" or (kind == "sample" and rule == "anchored"):
         return own
+    aim = clean if rule == "anchored" or posterior is None else posterior
     held = expand(sigma > 0, own)
     if steps is not None:
         held = held & expand(steps.to(own.device) > 0, own)
-    return torch.where(held, _anchored(rolled, clean, alpha, sigma, kind), own)
+    return torch.where(held, _anchored(rolled, aim, alpha, sigma, kind), own)
 
 
 def _anchored(rolled: Tensor, clean: Tensor, alpha: Tensor, sigma: Tensor, kind: str) -> Tensor:
     """The right column; a^2 + s^2 and a + s stand for the 1 before x0, so that it holds for every noise schedule."""
+    if kind == "sample":
+        return clean
     a, s = expand(alpha, rolled), expand(torch.where(sigma > 0, sigma, 1.0), rolled)
     if kind == "epsilon":
         return (rolled - a * clean) / s

@@ -35,7 +35,9 @@ def write_steps(folder: RunFolder, count: int, *, first: int = 1, rolled: int = 
             mean_offset=rolled / 4,
             max_offset=rolled,
             rollout_forwards=rolled,
+            trained_states=4,
             rollout_drift=0.1 if rolled else None,
+            rollout_v=-0.02 if rolled else None,
             seconds=seconds,
             elapsed=seconds * step,
         )

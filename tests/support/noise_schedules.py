@@ -47,6 +47,7 @@ def options(**changes):
         "sampler": "unipc",
         "order": 2,
         "guidance_scale": 1.0,
+        "mode": "fresh",
     }
     unknown = set(changes) - set(values)
     if unknown:

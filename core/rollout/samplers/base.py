@@ -1,8 +1,8 @@
 """What every sampler is given and gives back.
 
 A sampler holds no state: it is handed what it needs to remember. It moves some items at once, each between its own
-two places. Places live on the CPU in float64, so that coefficients are exact, free of synchronisation and cheap;
-`times` brings them to the latents.
+two places. Places are in float64 where the device has it, so that coefficients are exact; they come to the device
+before the rollout begins (`core.rollout.journey`), so that no step waits for one.
 """
 
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ class Sampler(Protocol):
 
 
 def times(weight: Float[Tensor, " n"], latent: State) -> State:
-    """A (n,) coefficient from the CPU times a (n, ...) latent, item by item."""
+    """A (n,) coefficient times a (n, ...) latent, item by item, in the latent's precision."""
     return expand(_like(latent, weight), latent) * latent
 
 
@@ -123,4 +123,4 @@ def first_order(state: State, clean: State, here: Place, there: Place) -> State:
 
 
 def _like(latent: Tensor, weight: Tensor) -> Tensor:
-    return weight.to(latent.dtype).to(latent.device, non_blocking=True)
+    return weight.to(latent.dtype)

@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 from noise_schedules import options
 
+from core.rollout.expected import cut_distribution, expected_max_offset, mean_offset, touched_timesteps
 from core.rollout.offsets import (
     STRATEGIES,
     cut,
-    cut_distribution,
     cut_to_grid,
     even_grid,
-    expected_max_offset,
     grid_index,
     grid_nodes,
     grid_timestep,
-    mean_offset,
     offset_distribution,
     offsets_from,
-    touched_timesteps,
 )
 
 LAST = 999
