@@ -43,15 +43,23 @@ def rolled_drift(
     rolled: Float[Tensor, "batch ..."], noisy: Float[Tensor, "batch ..."], alpha: Float[Tensor, "batch"],
     sigma: Float[Tensor, "batch"], m2: float,
 ) -> Float[Tensor, ""]:  # fmt: skip
-    """M1 over a batch of own timesteps: rms over items of each rms(rolled - noisy) / sqrt(alpha² m2 + sigma²).
+    """M1 over a batch of own timesteps: the root mean of ``squared_drift``.
 
     >>> import torch
     >>> noisy = torch.zeros(2, 1, 2, 2)
     >>> rolled_drift(noisy + 0.5, noisy, torch.zeros(2), torch.ones(2), 1.0)
     tensor(0.5000)
     """
+    return squared_drift(rolled, noisy, alpha, sigma, m2).mean().sqrt()
+
+
+def squared_drift(
+    rolled: Float[Tensor, "batch ..."], noisy: Float[Tensor, "batch ..."], alpha: Float[Tensor, "batch"],
+    sigma: Float[Tensor, "batch"], m2: float,
+) -> Float[Tensor, "batch"]:  # fmt: skip
+    """M1² of each item: mean (rolled - noisy)² / (alpha² m2 + sigma²)."""
     scale = alpha.square() * m2 + sigma.square()
-    return ((rolled.float() - noisy.float()).square().flatten(1).mean(1) / scale).mean().sqrt()
+    return (rolled.float() - noisy.float()).square().flatten(1).mean(1) / scale
 
 
 @torch.inference_mode()
@@ -106,4 +114,7 @@ def inference_grid(scheduler, steps: int) -> Float[Tensor, "points"]:
     """The timesteps that a diffusers scheduler samples at, ascending, shift and spacing included; it is left alone."""
     own = type(scheduler).from_config(scheduler.config)
     own.set_timesteps(steps)
+    if NoiseSchedule.from_diffusers(own).form == "flow_matching":  # its timesteps may be cut to whole numbers
+        times = own.sigmas.cpu().double() * own.config["num_train_timesteps"]
+        return torch.unique(times[times > 0].float(), sorted=True)
     return torch.unique(own.timesteps.float().cpu(), sorted=True)

@@ -32,7 +32,18 @@ class StepRecord:
         max_offset: Largest k.
         rollout_calls: Model calls that the rollouts took.
         rollout_forwards: The same in items: the sum of the calls' batch sizes.
+        trained_states: States that were trained: the items in fresh mode, in visited mode every state of every rollout.
         rollout_drift: rms(rolled - noisy) / sqrt(alpha² m2 + sigma²) over rolled items; None when there was none.
+        rollout_v: V live: ln(mean rolled² / mean noisy²) over rolled states, paired; below 0 they are shrunk. None
+            when nothing was rolled.
+        rollout_g2: G2 live (squared units of the latents), visited mode only; above 0 errors are carried along.
+        posterior_entropy: Entropy of the posterior target's weights in nats, mean over rolled states; 0 is one picture.
+            None without that target, or when nothing was rolled; the same holds for the next one.
+        posterior_nearest: Share of the weightiest picture in the posterior target, 0..1, mean over rolled states.
+        reflexflow_direction: ReflexFlow's direction loss (ADR), 0..4, mean over rolled states, before beta1. None
+            without ReflexFlow, or when nothing was rolled; the same holds for the next two.
+        reflexflow_error: ReflexFlow's re-weighted squared error, mean over rolled states, before beta2.
+        reflexflow_spread: Root mean square of ReflexFlow's weights minus 1; 0 weights all elements alike.
         seconds: Duration of the step.
         elapsed: Seconds of training until its end.
         memory_mb: Peak memory in MiB.
@@ -51,7 +62,15 @@ class StepRecord:
     max_offset: int = 0
     rollout_calls: int = 0
     rollout_forwards: int = 0
+    trained_states: int = 0
     rollout_drift: float | None = None
+    rollout_v: float | None = None
+    rollout_g2: float | None = None
+    posterior_entropy: float | None = None
+    posterior_nearest: float | None = None
+    reflexflow_direction: float | None = None
+    reflexflow_error: float | None = None
+    reflexflow_spread: float | None = None
     seconds: float = math.nan
     elapsed: float = math.nan
     memory_mb: float | None = None
@@ -77,7 +96,15 @@ class StepRecord:
             max_offset=_count(data, "max_offset"),
             rollout_calls=_count(data, "rollout_calls"),
             rollout_forwards=_count(data, "rollout_forwards"),
+            trained_states=_count(data, "trained_states"),
             rollout_drift=_optional(data, "rollout_drift"),
+            rollout_v=_optional(data, "rollout_v"),
+            rollout_g2=_optional(data, "rollout_g2"),
+            posterior_entropy=_optional(data, "posterior_entropy"),
+            posterior_nearest=_optional(data, "posterior_nearest"),
+            reflexflow_direction=_optional(data, "reflexflow_direction"),
+            reflexflow_error=_optional(data, "reflexflow_error"),
+            reflexflow_spread=_optional(data, "reflexflow_spread"),
             seconds=_number(data, "seconds"),
             elapsed=_number(data, "elapsed"),
             memory_mb=_optional(data, "memory_mb"),

@@ -5,12 +5,15 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from core.data.latents import LatentSet
 from core.rollout.plan import RolloutPlan, draw_plan
+from core.rollout.visited import draw_blocks
+from core.training.candidates import EMPTY_GROUP
 from core.training.streams import Purpose, key, stream
+from core.training.timesteps import TIMESTEPS
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Batch:
         condition: one row an item.
         plan: where each item starts its rollout and where it lands; ``plan.target`` is the trained timestep.
         weight: share of each item in the loss: the losses' weighted sum is the mean over the global batch.
+        share: in mode visited, the share of each of an item's states in its loss, the noisiest first.
+        group: which pictures share each item's condition, see ``core.training.candidates``; on the CPU.
     """
 
     clean: Float[Tensor, "batch c h w"]
@@ -38,12 +43,14 @@ class Batch:
     condition: Tensor
     plan: RolloutPlan
     weight: Float[Tensor, "batch"]
+    share: Float[Tensor, "states batch"]
+    group: Int[Tensor, "batch"]
 
     def to(self, device: torch.device) -> "Batch":
         """On a device; the plan stays on the CPU, where the engine reads it."""
-        moved = (value.to(device, non_blocking=True) for value in (self.clean, self.noise, self.condition, self.weight))
-        clean, noise, condition, weight = moved
-        return Batch(clean, noise, condition, self.plan, weight)
+        values = (self.clean, self.noise, self.condition, self.weight, self.share)
+        clean, noise, condition, weight, share = (value.to(device, non_blocking=True) for value in values)
+        return Batch(clean, noise, condition, self.plan, weight, share, self.group)
 
 
 @lru_cache(maxsize=8)
@@ -66,12 +73,14 @@ class Source:
         order: stream that orders the pictures.
         variant: stream that picks crop and side.
         loss_weight: of the set's mean loss.
+        groups: of each prompt of the set, see ``core.training.candidates``.
     """
 
     pictures: LatentSet
     order: Purpose
     variant: Purpose
     loss_weight: float
+    groups: Int[Tensor, "prompts"]
 
 
 class BatchStream:
@@ -97,31 +106,35 @@ class BatchStream:
     def draw(self, position: Position, probability: float) -> Batch:
         """This process's share of the micro-step at ``position``, on the CPU."""
         share = self._share()
-        clean, condition, weight = self._pictures(position)
+        clean, condition, weight, group = self._pictures(position)
         timestep = self._timesteps(position, len(clean))
         noise = torch.randn(clean.shape, generator=stream(self.seed, "noise", position.step, position.micro))
-        plan = self._plan(position, timestep, probability)
+        plan, of_item = self._plan(position, timestep, probability)
         mine = RolloutPlan(
             source=plan.source[share], target=plan.target[share], steps=plan.steps[share], grid=plan.grid
         )
-        return Batch(clean[share], noise[share], condition[share], mine, weight[share])
+        return Batch(clean[share], noise[share], condition[share], mine, weight[share], of_item[:, share], group[share])
 
-    def _plan(self, position: Position, timestep: Tensor, probability: float) -> RolloutPlan:
+    def _plan(self, position: Position, timestep: Tensor, probability: float) -> tuple[RolloutPlan, Tensor]:
+        whole = torch.ones(1, len(timestep))
         if self.rollout.max_step_offset == 0:  # the other rollout options are kept, and have no effect
-            return RolloutPlan(timestep, timestep, torch.zeros(len(timestep), dtype=torch.long))
-        return draw_plan(
-            self.rollout, timestep, probability=probability, last=self.last,
-            generator=stream(self.seed, "plan", position.step, position.micro), grid=self.grid,
-        )  # fmt: skip
+            return RolloutPlan(timestep, timestep, torch.zeros(len(timestep), dtype=torch.long)), whole
+        generator = stream(self.seed, "plan", position.step, position.micro)
+        common = {"probability": probability, "last": self.last, "generator": generator, "grid": self.grid}
+        if self.rollout.mode == "fresh":
+            return draw_plan(self.rollout, timestep, **common), whole
+        density = TIMESTEPS[self.kind].density(self.last)
+        plan, of_item = draw_blocks(self.rollout, timestep, density=density, **common)
+        return plan, of_item.float()
 
     def _share(self) -> Tensor:
         one = torch.arange(self.batch_size) + self.process * self.batch_size
         return torch.cat([one + index * self.batch_size * self.processes for index in range(len(self.sources))])
 
-    def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor]:
+    def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         size = self.batch_size * self.processes
         first = (position.step * self.micro_steps + position.micro) * size
-        clean, condition, weight = [], [], []
+        clean, condition, weight, group = [], [], [], []
         for source in self.sources:
             pictures = source.pictures
             picks = torch.tensor(shuffled(self.seed, source.order, first, size, len(pictures)))
@@ -130,21 +143,22 @@ class BatchStream:
             clean.append(pictures.latents[pictures.first[picks] + variant])
             condition.append(pictures.conditions[pictures.prompt[picks]])
             weight.append(torch.full((size,), source.loss_weight / size))
-        return torch.cat(clean), self._drop_captions(torch.cat(condition), position), torch.cat(weight)
+            group.append(source.groups[pictures.prompt[picks]])
+        captions, groups = self._drop_captions(torch.cat(condition), torch.cat(group), position)
+        return torch.cat(clean), captions, torch.cat(weight), groups
 
-    def _drop_captions(self, condition: Tensor, position: Position) -> Tensor:
+    def _drop_captions(self, condition: Tensor, group: Tensor, position: Position) -> tuple[Tensor, Tensor]:
         chance = torch.rand(
             len(condition), generator=stream(self.seed, "caption_dropout", position.step, position.micro)
         )
-        dropped = (chance < self.caption_dropout).view(-1, *[1] * (condition.dim() - 1))
-        return torch.where(dropped, self.sources[0].pictures.empty, condition)
+        dropped = chance < self.caption_dropout
+        of_condition = dropped.view(-1, *[1] * (condition.dim() - 1))
+        kept = torch.where(of_condition, self.sources[0].pictures.empty, condition)
+        return kept, torch.where(dropped, EMPTY_GROUP, group)
 
     def _timesteps(self, position: Position, count: int) -> Tensor:
-        """Uniform for variance preserving; logit-normal for flow matching (Esser et al. 2024, section 3.1)."""
         generator = stream(self.seed, "timestep", position.step, position.micro)
-        if self.kind == "flow_matching":
-            return torch.sigmoid(torch.randn(count, generator=generator)) * self.last
-        return torch.randint(0, self.last + 1, (count,), generator=generator)
+        return TIMESTEPS[self.kind].draw(count, self.last, generator)
 
 
 def seed_dropout(seed: int, position: Position, process: int) -> None:

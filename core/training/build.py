@@ -19,10 +19,12 @@ from core.errors import ConfigError, Problem
 from core.evaluation.drift import inference_grid
 from core.models import FAMILIES
 from core.models.family import Family
+from core.rollout.reflexflow import ReflexFlow
 from core.training.adapter import add_adapter
 from core.training.batches import BatchStream, Source
+from core.training.candidates import group_prompts, posterior_over
 from core.training.class_images import class_items
-from core.training.objective import MIN_SNR_KINDS
+from core.training.objective import MIN_SNR_KINDS, Objective
 from core.training.report import Report
 from core.training.step import StepOptions
 from core.training.streams import stream
@@ -105,15 +107,17 @@ def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Ac
     network, optimizer, scheduler = _adapted(config, family, accelerator)
     pictures = sources[0].pictures
     rollout = config.scheduled_sampling
-    target = rollout.target if rollout.max_step_offset > 0 else "original"  # nothing is rolled: the pair's own
     options = StepOptions(
-        schedule=family.schedule, kind=family.kind, sampler=rollout.sampler, order=rollout.order, target=target,
-        snr_gamma=config.training.snr_gamma, m2=pictures.latents.square().mean().item(),
+        _objective(config, family, sources, accelerator.device),
+        mode=rollout.mode if rollout.max_step_offset > 0 else "fresh", sampler=rollout.sampler,
+        order=rollout.order, guidance_scale=rollout.guidance_scale,
+        empty=pictures.empty[None].to(accelerator.device),
     )  # fmt: skip
     batches = BatchStream(
         sources, seed=config.training.seed, batch_size=config.training.train_batch_size,
         micro_steps=config.training.gradient_accumulation_steps, caption_dropout=config.data.caption_dropout,
-        kind=family.kind, last=family.schedule.last, rollout=config.scheduled_sampling, grid=None,
+        kind=family.kind, last=family.schedule.last, rollout=rollout,
+        grid=_sampling_grid(config, family) if rollout.stride == "inference" else None,
         process=accelerator.process_index, processes=accelerator.num_processes,
     )  # fmt: skip
     probe = _probe(config, family, pictures)
@@ -143,17 +147,46 @@ def _model_problems(config: RunConfig, family: Family) -> list[Problem]:
     if config.training.snr_gamma is not None and family.kind not in MIN_SNR_KINDS:
         rule = f"snr_gamma must be unset for a {family.kind} base model, got {config.training.snr_gamma}"
         problems.append(Problem("snr_gamma", rule))
-    if family.kind == "flow_matching" and rollout.enabled and rollout.reflexflow is None:
-        rule = (
-            "scheduled_sampling_reflexflow must be false for a flow-matching base model, got unset, which turns it on"
-        )
+    if family.kind != "flow_matching" and rollout.max_step_offset > 0 and rollout.reflexflow is True:
+        rule = f"scheduled_sampling_reflexflow must be false or unset for a {family.kind} base model, got true"
         problems.append(Problem("scheduled_sampling_reflexflow", rule))
+    if rollout.max_step_offset > 0 and rollout.mode == "visited" and _has_dropout(family.network):
+        rule = "scheduled_sampling_mode must be fresh for a base model with dropout of its own, got visited"
+        problems.append(Problem("scheduled_sampling_mode", rule))
     if family.kind == "epsilon" and rollout.enabled and family.schedule.ends_in_pure_noise:
         rule = (
             "scheduled_sampling_max_step_offset must be 0 for an epsilon model whose noise schedule ends in pure noise"
         )
         problems.append(Problem("scheduled_sampling_max_step_offset", rule))
     return problems
+
+
+def _has_dropout(network: nn.Module) -> bool:
+    return any(isinstance(part, nn.Dropout) and part.p > 0 for part in network.modules())
+
+
+def reflexflow_of(config: RunConfig, kind: str) -> ReflexFlow | None:
+    """ReflexFlow as it is in force for a base model of that kind: unset means on for flow matching."""
+    rollout = config.scheduled_sampling
+    on = kind == "flow_matching" if rollout.reflexflow is None else rollout.reflexflow
+    if not (rollout.enabled and on):
+        return None
+    return ReflexFlow(rollout.reflexflow_alpha, rollout.reflexflow_beta1, rollout.reflexflow_beta2)
+
+
+def _objective(config: RunConfig, family: Family, sources: list[Source], device: torch.device) -> Objective:
+    rollout = config.scheduled_sampling
+    target = rollout.target if rollout.max_step_offset > 0 else "original"  # nothing is rolled: the pair's own
+    sets = [source.pictures for source in sources]
+    posterior = None
+    if target == "posterior":
+        weights = [source.loss_weight for source in sources]
+        posterior = posterior_over(sets, weights, config.data.caption_dropout, device)
+    return Objective(
+        schedule=family.schedule, kind=family.kind, target=target, snr_gamma=config.training.snr_gamma,
+        m2=sets[0].latents.square().mean().item(), posterior=posterior,
+        reflexflow=reflexflow_of(config, family.kind),
+    )  # fmt: skip
 
 
 def _sources(
@@ -166,11 +199,13 @@ def _sources(
             center_crop=config.data.center_crop, random_flip=config.data.random_flip, progress=report.progress,
         )  # fmt: skip
 
-    sources = [Source(encoded(instance, "instance"), "order", "variant", 1.0)]
+    sets = [encoded(instance, "instance")]
     if config.data.with_prior_preservation:
-        items = class_items(config, family, class_folder, report)
-        weight = config.data.prior_loss_weight
-        sources.append(Source(encoded(items, "class"), "class_order", "class_variant", weight))
+        sets.append(encoded(class_items(config, family, class_folder, report), "class"))
+    groups = group_prompts(sets)
+    sources = [Source(sets[0], "order", "variant", 1.0, groups[0])]
+    if config.data.with_prior_preservation:
+        sources.append(Source(sets[1], "class_order", "class_variant", config.data.prior_loss_weight, groups[1]))
     return sources
 
 
@@ -204,7 +239,12 @@ def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
     which = torch.arange(count) % len(pictures)
     clean = pictures.latents[pictures.first[which]]
     noise = torch.randn(clean.shape, generator=stream(config.validation.validation_seed, "drift"))
+    return ProbeSet(clean, noise, pictures.conditions[pictures.prompt[which]], _sampling_grid(config, family))
+
+
+def _sampling_grid(config: RunConfig, family: Family) -> Tensor:
+    """The timesteps of the preset's own sampler, ascending."""
     grid = inference_grid(family.pipeline.scheduler, config.validation.validation_num_inference_steps)
     if family.kind == "epsilon":  # at alpha = 0 its prediction tells nothing, and no path can begin there
         grid = grid[family.schedule.alpha(grid) > 0]
-    return ProbeSet(clean, noise, pictures.conditions[pictures.prompt[which]], grid)
+    return grid

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import psutil
@@ -22,9 +23,12 @@ from core.training.batches import Position, seed_dropout
 from core.training.build import Parts
 from core.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from core.training.report import Report, Stopped
-from core.training.step import StepOutcome, micro_step
+from core.training.step import StepOutcome, Trainer, fresh_step
+from core.training.tally import live_means
+from core.training.visited_step import visited_step
 
 MIB = 2**20
+MICRO_STEPS = {"fresh": fresh_step, "visited": visited_step}
 
 
 class Loop:
@@ -40,6 +44,7 @@ class Loop:
         self.elapsed = 0.0
         self.saved = self.validated = -1  # the last steps at which a checkpoint was saved, and pictures were drawn
         self.main = parts.accelerator.is_main_process
+        self.trainer = _trainer(parts)
 
     def begin_anew(self) -> None:
         """Begins at step 0; what an earlier life without a checkpoint left in the journals is cut off."""
@@ -124,8 +129,7 @@ class Loop:
             batch = parts.stream.draw(position, probability).to(accelerator.device)
             seed_dropout(config.training.seed, position, accelerator.process_index)
             with accelerator.accumulate(parts.network):
-                outcome = micro_step(parts.network, parts.family.predict, batch, parts.options)
-                accelerator.backward(outcome.loss * accelerator.num_processes)  # DDP averages: undo it
+                outcome = MICRO_STEPS[parts.options.mode](self.trainer, batch, parts.options)
                 if accelerator.sync_gradients:
                     parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
                     norm = accelerator.clip_grad_norm_(parameters, config.training.max_grad_norm)
@@ -145,24 +149,21 @@ class Loop:
         self, outcomes: list[StepOutcome], rate: float, grad_norm: float, probability: float, seconds: float
     ) -> None:
         loss = sum(outcome.loss.item() for outcome in outcomes) / len(outcomes)
-        errors = torch.cat([outcome.errors for outcome in outcomes]).cpu()
         steps = torch.cat([outcome.steps for outcome in outcomes])
         scaled = self.parts.accelerator.scaler is not None  # fp16 skips the steps whose gradient overflows
         for name, value in (("loss", loss), ("gradient", 0.0 if scaled else grad_norm)):
             if not math.isfinite(value):
                 raise RunError(f"the {name} must be a number, but it is not finite at step {self.step}; see the hint")
-        drifts = [outcome.drift.square() for outcome in outcomes if outcome.drift is not None]
         if not self.main:
             return
         record = StepRecord(
-            step=self.step, loss=loss, loss_rolled=_mean(errors[steps > 0]),
-            loss_teacher_forced=_mean(errors[steps == 0]),
-            lr=rate, grad_norm=grad_norm, probability=probability, rolled=int((steps > 0).sum()), items=len(steps),
-            mean_offset=float(steps.float().mean()), max_offset=int(steps.max()),
-            rollout_calls=sum(outcome.calls for outcome in outcomes),
+            step=self.step, loss=loss, lr=rate, grad_norm=grad_norm, probability=probability,
+            rolled=int((steps > 0).sum()), items=len(steps), mean_offset=float(steps.float().mean()),
+            max_offset=int(steps.max()), rollout_calls=sum(outcome.calls for outcome in outcomes),
             rollout_forwards=sum(outcome.forwards for outcome in outcomes),
-            rollout_drift=torch.stack(drifts).mean().sqrt().item() if drifts else None,
-            seconds=seconds, elapsed=self.elapsed, memory_mb=_memory_mb(self.parts.accelerator.device),
+            trained_states=sum(outcome.trained for outcome in outcomes), seconds=seconds, elapsed=self.elapsed,
+            memory_mb=_memory_mb(self.parts.accelerator.device),
+            **live_means([outcome.tally for outcome in outcomes]),
         )  # fmt: skip
         journal.append(self.folder.metrics_path, record.to_dict())
 
@@ -248,8 +249,16 @@ def latest_checkpoint(folder: RunFolder) -> Checkpoint | None:
     return found[-1] if found else None
 
 
-def _mean(values: Tensor) -> float | None:
-    return float(values.mean()) if len(values) else None
+def _trainer(parts: Parts) -> Trainer:
+    accelerator = parts.accelerator
+
+    def backward(loss: Tensor) -> None:
+        accelerator.backward(loss * accelerator.num_processes)  # DDP averages: undo it
+
+    def held_back() -> AbstractContextManager:
+        return accelerator.no_sync(parts.network)
+
+    return Trainer(parts.network, parts.family.network, parts.family.predict, backward, held_back)
 
 
 def _memory_mb(device: torch.device) -> float:

@@ -33,8 +33,9 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
         WorkbenchError: with its sentence, after it was written to the run's status; the status of a run that has
             begun, or is in progress, is left alone.
     """
-    _check_start(folder, resume)
     main = os.environ.get("RANK", "0") == "0"
+    if main:  # the others find the main process at work, and must
+        _check_start(folder, resume)
     arm = folder.meta().get("arm")
     status = StatusWriter(folder, phase="loading", message="loading libraries", arm=arm) if main else None
     workspace = workspace_of(folder.path)

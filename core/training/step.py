@@ -1,19 +1,18 @@
 """One micro-step: noise, roll, predict, target, loss, backward."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from core.evaluation.drift import rolled_drift
-from core.noise.denoiser import evaluation_mode
-from core.noise.schedule import NoiseSchedule
-from core.rollout.engine import roll
-from core.rollout.target import training_target
+from core.noise.denoiser import Denoiser, evaluation_mode
+from core.rollout.engine import RolloutResult, roll
 from core.training.batches import Batch
-from core.training.objective import min_snr_weight, squared_error
+from core.training.objective import Objective, States, state_losses
+from core.training.tally import Tally
 
 Predict = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
 
@@ -23,22 +22,39 @@ class StepOptions:
     """What of the configuration reaches the step.
 
     Attributes:
-        schedule: noise schedule.
-        kind: what the network predicts.
+        objective: what is taught.
+        mode: "fresh" or "visited".
         sampler: name in ``SAMPLERS``.
         order: of unipc and dpm.
-        target: training target's rule, "anchored" or "original".
-        snr_gamma: of the min-SNR weights; None is none.
-        m2: mean square of the training latents, for the drift's scale.
+        guidance_scale: of classifier-free guidance inside fresh rollouts; 1 is none.
+        empty: condition of the empty prompt, (1, ...), for guidance.
     """
 
-    schedule: NoiseSchedule
-    kind: str
+    objective: Objective
+    mode: str
     sampler: str
     order: int
-    target: str
-    snr_gamma: float | None
-    m2: float
+    guidance_scale: float = 1.0
+    empty: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The network in its two roles, and how gradients leave the step.
+
+    Attributes:
+        network: trained; wrapped where there are several processes.
+        bare: the same network unwrapped, for forwards without gradient, whose number may differ between processes.
+        predict: one forward in the base model's own kind.
+        backward: sends a loss backward; its graph is gone afterwards.
+        held_back: a context in which ``backward`` keeps gradients on this process.
+    """
+
+    network: nn.Module
+    bare: nn.Module
+    predict: Predict
+    backward: Callable[[Tensor], None]
+    held_back: Callable[[], AbstractContextManager]
 
 
 @dataclass(frozen=True)
@@ -47,46 +63,73 @@ class StepOutcome:
 
     Attributes:
         loss: weighted sum that was sent backward.
-        errors: each item's squared error, unweighted.
+        tally: means of what happened at the states.
         steps: rollout steps of each item, on the CPU.
-        drift: M1 of the rolled items; None when none was rolled.
-        calls: model calls of the rollout.
-        forwards: sample-forwards of the rollout.
+        trained: states that were trained on.
+        calls: model calls that trained nothing.
+        forwards: sample-forwards in those.
     """
 
     loss: Float[Tensor, ""]
-    errors: Float[Tensor, "batch"]
+    tally: Tally
     steps: Tensor
-    drift: Tensor | None
+    trained: int
     calls: int
     forwards: int
 
 
-def micro_step(network: nn.Module, predict: Predict, batch: Batch, options: StepOptions) -> StepOutcome:
-    """Rolls the batch out, trains where it lands, and returns the loss with its graph."""
-
-    def denoiser(noisy: Tensor, timestep: Tensor, items: Tensor) -> Tensor:
-        return predict(network, noisy, timestep, batch.condition[items])
-
+def fresh_step(trainer: Trainer, batch: Batch, options: StepOptions) -> StepOutcome:
+    """Rolls the batch out without gradient and trains where it lands."""
+    objective, tally = options.objective, Tally()
+    calls = forwards = 0
+    unbiased = None
+    rolls = batch.plan.longest > 0
     # switching thousands of submodules costs a tenth of a small model's step: only where there is something to roll
-    with evaluation_mode(network) if batch.plan.longest > 0 else nullcontext():
+    with evaluation_mode(trainer.bare) if rolls else nullcontext():
         result = roll(
-            denoiser, batch.clean, batch.noise, batch.plan, schedule=options.schedule, kind=options.kind,
-            sampler=options.sampler, order=options.order,
+            _denoiser(trainer, batch, options), batch.clean, batch.noise, batch.plan, schedule=objective.schedule,
+            kind=objective.kind, sampler=options.sampler, order=options.order,
+            forwards_per_item=2 if options.guidance_scale > 1 else 1,
         )  # fmt: skip
-    timestep = batch.plan.target.to(batch.clean.device)
-    alpha, sigma = options.schedule.alpha(timestep), options.schedule.sigma(timestep)
-    rolled = batch.plan.steps > 0
-    target = training_target(
-        options.target, result.rolled, batch.clean, batch.noise, alpha=alpha, sigma=sigma, kind=options.kind,
-        steps=batch.plan.steps,
-    )  # fmt: skip
-    errors = squared_error(predict(network, result.rolled, timestep, batch.condition), target)
-    weight = batch.weight * min_snr_weight(alpha, sigma, options.kind, options.snr_gamma)
-    drift = None
-    if rolled.any():
-        where = rolled.to(result.rolled.device)
-        drift = rolled_drift(result.rolled[where], result.noisy[where], alpha[where], sigma[where], options.m2)
+        states = _landed(batch, result)
+        if objective.reflexflow is not None and rolls:
+            unbiased = predict_teacher_forced(trainer, states, batch.condition[states.own])
+            calls, forwards = 1, len(states.own)
+    prediction = trainer.predict(trainer.network, states.noisy, states.timestep, batch.condition)
+    loss = (state_losses(objective, states, prediction, unbiased, tally) * batch.weight).sum()
+    trainer.backward(loss)
     return StepOutcome(
-        (errors * weight).sum(), errors.detach(), batch.plan.steps, drift, result.calls, result.sample_forwards
-    )
+        loss.detach(), tally, batch.plan.steps, len(batch.clean), calls + result.calls,
+        forwards + result.sample_forwards,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def predict_teacher_forced(trainer: Trainer, states: States, condition: Tensor) -> Tensor:
+    """What the network predicts on the true path where rolled states are trained: one call."""
+    return trainer.predict(trainer.bare, states.teacher_forced[states.own], states.timestep[states.own], condition)
+
+
+def _denoiser(trainer: Trainer, batch: Batch, options: StepOptions) -> Denoiser:
+    def plain(noisy: Tensor, timestep: Tensor, items: Tensor) -> Tensor:
+        return trainer.predict(trainer.bare, noisy, timestep, batch.condition[items])
+
+    def guided(noisy: Tensor, timestep: Tensor, items: Tensor) -> Tensor:
+        """Classifier-free guidance (Ho & Salimans 2022): both predictions in one call."""
+        assert options.empty is not None
+        captions = batch.condition[items]
+        both = torch.cat([captions, options.empty.expand_as(captions)])
+        twice = trainer.predict(trainer.bare, torch.cat([noisy, noisy]), torch.cat([timestep, timestep]), both)
+        conditional, unconditional = twice.chunk(2)
+        return unconditional + options.guidance_scale * (conditional - unconditional)
+
+    return guided if options.guidance_scale > 1 else plain
+
+
+def _landed(batch: Batch, result: RolloutResult) -> States:
+    place = result.target
+    return States(
+        noisy=result.rolled, teacher_forced=result.noisy, timestep=place.timestep.float(), alpha=place.alpha.float(),
+        sigma=place.sigma.float(), clean=batch.clean, noise=batch.noise, group=batch.group, rolled=result.was_rolled,
+        own=result.own,
+    )  # fmt: skip

@@ -8,17 +8,27 @@ from core.runs import journal
 from core.runs.records import DriftRecord, Event, StepRecord, read_records, record_event, records_from
 
 STEP = StepRecord(
-    step=7, loss=0.25, loss_rolled=0.5, lr=1e-4, grad_norm=2.0, probability=0.5, rolled=3, items=4, mean_offset=1.5,
-    max_offset=3, rollout_calls=3, rollout_forwards=6, rollout_drift=0.1, seconds=0.2, elapsed=3.0, memory_mb=100.0,
+    step=7, loss=0.25, loss_rolled=0.5, loss_teacher_forced=0.2, lr=1e-4, grad_norm=2.0, probability=0.5, rolled=3,
+    items=4, mean_offset=1.5, max_offset=3, rollout_calls=3, rollout_forwards=6, trained_states=7, rollout_drift=0.1,
+    rollout_v=-0.02, rollout_g2=-0.001, posterior_entropy=0.7, posterior_nearest=0.8, reflexflow_direction=1.5,
+    reflexflow_error=0.3, reflexflow_spread=0.6, seconds=0.2, elapsed=3.0, memory_mb=100.0,
 )  # fmt: skip
 DRIFT = DriftRecord(step=7, grid=(999.0, 500.0), m1=(0.5, -0.25), v=(0.1, 0.2), m1_mean=0.1, v_end=0.2, pairs=16)
 
 
-@pytest.mark.parametrize("record", [STEP, dataclasses.replace(STEP, loss_rolled=None, rollout_drift=None), DRIFT])
+BARE = StepRecord(step=1, loss=0.0)
+
+
+@pytest.mark.parametrize("record", [STEP, BARE, dataclasses.replace(STEP, loss_rolled=None, rollout_drift=None), DRIFT])
 def test_a_record_comes_back_from_its_journal_as_it_was(tmp_path: Path, record: StepRecord | DriftRecord) -> None:
     path = tmp_path / "journal.jsonl"
     journal.append(path, record.to_dict())
     assert repr(read_records(type(record), path)) == repr([record])
+
+
+def test_no_field_of_the_record_that_comes_back_stands_at_its_default() -> None:
+    names = [field.name for field in dataclasses.fields(StepRecord)]
+    assert [name for name in names if getattr(STEP, name) == getattr(BARE, name)] == []
 
 
 def test_a_record_of_another_writer_reads_with_what_it_has() -> None:

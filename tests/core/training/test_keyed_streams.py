@@ -11,6 +11,7 @@ from core.training.batches import BatchStream, Position, Source, seed_dropout, s
 from core.training.streams import key, stream
 
 PICTURES, LAST = 5, 999
+ONE_GROUP = torch.tensor([1])
 ROLLOUTS = [
     {},
     {"max_step_offset": 3, "stride": 50, "probability": 1.0},
@@ -37,14 +38,14 @@ def batches(sources=None, **changes):
         "seed": 7, "batch_size": 4, "micro_steps": 2, "caption_dropout": 0.5, "kind": "v_prediction", "last": LAST,
         "rollout": options(), "grid": None,
     }  # fmt: skip
-    sources = [Source(latent_set(), "order", "variant", 1.0)] if sources is None else sources
+    sources = [Source(latent_set(), "order", "variant", 1.0, ONE_GROUP)] if sources is None else sources
     return BatchStream(sources, **{**values, **changes})
 
 
 def with_prior(prior_loss_weight=0.5):
     return [
-        Source(latent_set(0), "order", "variant", 1.0),
-        Source(latent_set(1, pictures=3), "class_order", "class_variant", prior_loss_weight),
+        Source(latent_set(0), "order", "variant", 1.0, ONE_GROUP),
+        Source(latent_set(1, pictures=3), "class_order", "class_variant", prior_loss_weight, ONE_GROUP),
     ]
 
 
@@ -120,7 +121,7 @@ def test_an_epoch_shows_every_picture_once_and_the_next_in_another_order():
 
 def test_micro_steps_go_on_through_the_epoch():
     pictures = latent_set(pictures=8, variants=1)
-    stream = batches([Source(pictures, "order", "variant", 1.0)], batch_size=2, micro_steps=2)
+    stream = batches([Source(pictures, "order", "variant", 1.0, ONE_GROUP)], batch_size=2, micro_steps=2)
     seen = [stream.draw(Position(step, micro), 0.0).clean for step in range(2) for micro in range(2)]
     shown = torch.cat(seen).flatten(1).tolist()
     assert sorted(shown) == sorted(pictures.latents.flatten(1).tolist())
@@ -131,7 +132,7 @@ def test_an_epoch_may_end_within_a_batch():
 
 
 def test_all_variants_of_a_picture_come_up():
-    stream = batches([Source(latent_set(pictures=1, variants=3), "order", "variant", 1.0)])
+    stream = batches([Source(latent_set(pictures=1, variants=3), "order", "variant", 1.0, ONE_GROUP)])
     seen = {drawn.item() for step in range(8) for drawn in stream.draw(Position(step, 0), 0.0).clean[:, 0, 0, 0]}
     assert len(seen) == 3
 

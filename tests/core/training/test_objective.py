@@ -7,7 +7,7 @@ from diffusers.training_utils import compute_snr
 from noise_schedules import SCHEDULES
 
 from core.noise.schedule import NoiseSchedule
-from core.training.objective import MIN_SNR_KINDS, min_snr_weight, squared_error
+from core.training.objective import MIN_SNR_KINDS, min_snr_weight
 
 TIMESTEPS = torch.arange(0, 1000, 7)
 FORMULAS = {
@@ -53,17 +53,3 @@ def test_without_gamma_every_timestep_counts_alike():
 def test_flow_matching_has_no_such_weight():
     with pytest.raises(ValueError, match="epsilon, v_prediction, sample"):
         weights(SCHEDULES["flow"], "flow_matching", 5.0)
-
-
-def test_squared_error_is_the_mean_of_each_item():
-    prediction, target = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
-    target[1] = 2.0
-    assert squared_error(prediction, target).tolist() == [0.0, 4.0]
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_squared_error_is_summed_in_float32(dtype):
-    target = torch.full((1, 4, 64, 64), 300.0)
-    found = squared_error(torch.zeros(1, 4, 64, 64, dtype=dtype), target)
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(90000.0)

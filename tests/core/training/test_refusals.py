@@ -3,12 +3,13 @@
 import pytest
 import torch
 from tiny_checkpoint import noise_schedulers, save_checkpoint
-from tiny_runs import ROLLOUT, adapter, metrics, run
+from tiny_runs import ROLLOUT, adapter, metrics, run, same_bits
 
 from core.errors import ConfigError, DataError
 from core.runs import journal
 from core.runs.folder import RunFolder
 from core.runs.status import read_status
+from core.training import build
 from core.training.loop import Loop
 
 PREFIX = "scheduled_sampling_"
@@ -37,15 +38,21 @@ def test_half_precision_without_a_gpu(refusal, monkeypatch):
     assert message == "mixed_precision must be no or bf16 without a GPU, got 'fp16'; use bf16 or no"
 
 
-def test_a_flow_base_with_reflexflow_unset(refusal):
-    (message,) = refusal("flow_matching", **ROLLOUT)
-    assert message.startswith("scheduled_sampling_reflexflow must be false for a flow-matching base model")
+def test_reflexflow_on_a_hub_model_that_turns_out_not_to_be_flow_matching(refusal, bases, monkeypatch):
+    monkeypatch.setattr(build, "model_path", lambda name: str(bases["v_prediction"]))
+    (message,) = refusal("somebody/a-model", **{**ROLLOUT, f"{PREFIX}reflexflow": True})
+    assert message == "scheduled_sampling_reflexflow must be false or unset for a v_prediction base model, got true"
 
 
-def test_a_flow_base_with_min_snr_and_reflexflow_unset_is_told_both(refusal):
-    first, second = refusal("flow_matching", snr_gamma=5.0, **ROLLOUT)
-    assert first.startswith("snr_gamma must be unset for a flow_matching base model")
-    assert second.startswith("scheduled_sampling_reflexflow must be false")
+def test_visited_rollouts_on_a_base_with_dropout_of_its_own(refusal, monkeypatch):
+    monkeypatch.setattr(torch.nn.Dropout, "__init__", _half)
+    (message,) = refusal("v_prediction", **{**ROLLOUT, f"{PREFIX}mode": "visited"})
+    assert message.startswith("scheduled_sampling_mode must be fresh for a base model with dropout of its own")
+
+
+def _half(self, p=0.5, inplace=False):
+    torch.nn.Module.__init__(self)
+    self.p, self.inplace = 0.5, inplace
 
 
 def test_a_rollout_that_is_longer_than_the_real_noise_schedule(refusal, tmp_path):
@@ -63,11 +70,6 @@ def test_an_epsilon_model_whose_noise_schedule_ends_in_pure_noise(refusal, tmp_p
     assert message.startswith("scheduled_sampling_max_step_offset must be 0 for an epsilon model")
 
 
-def test_several_options_of_a_later_version_at_once(refusal):
-    messages = refusal(**{**ROLLOUT, f"{PREFIX}mode": "visited", f"{PREFIX}target": "posterior"})
-    assert [message.split()[0] for message in messages] == [f"{PREFIX}mode", f"{PREFIX}target"]
-
-
 def test_a_base_that_is_no_model(refusal, tmp_path):
     (message,) = refusal(tmp_path, DataError)
     assert message.startswith("pretrained_model_name_or_path must be a diffusers folder")
@@ -83,6 +85,13 @@ def test_pictures_are_checked_before_the_model_is_loaded(refusal, tmp_path):
     [
         ("v_prediction", {"mixed_precision": "bf16", **ROLLOUT}),
         ("flow_matching", {f"{PREFIX}reflexflow": False, **ROLLOUT}),
+        ("flow_matching", {f"{PREFIX}mode": "visited", **ROLLOUT}),
+        ("flow_matching", {f"{PREFIX}target": "posterior", f"{PREFIX}guidance_scale": 2.0, **ROLLOUT}),
+        ("epsilon", {f"{PREFIX}mode": "visited", f"{PREFIX}target": "posterior", "snr_gamma": 5.0, **ROLLOUT}),
+        (
+            "sample",
+            {f"{PREFIX}mode": "visited", "gradient_accumulation_steps": 2, "mixed_precision": "bf16", **ROLLOUT},
+        ),
         ("flow_matching", {"mixed_precision": "bf16"}),
         ("epsilon", {"snr_gamma": 5.0, **ROLLOUT}),
         ("sample", {"snr_gamma": 5.0, "gradient_checkpointing": True, **ROLLOUT}),
@@ -104,9 +113,11 @@ def test_an_epsilon_model_that_ends_in_pure_noise_trains_teacher_forced_with_its
     assert [line["step"] for line in journal.read_all(folder.drift_path)] == [0, 0, 3]
 
 
-def test_k_zero_leaves_options_of_a_later_version_alone(trained):
-    folder = trained(**{f"{PREFIX}mode": "visited", f"{PREFIX}target": "posterior", f"{PREFIX}stride": "inference"})
-    assert read_status(folder).phase == "done"
+def test_k_zero_keeps_the_other_options_and_is_teacher_forcing_bit_for_bit(trained):
+    kept = {f"{PREFIX}mode": "visited", f"{PREFIX}target": "posterior", f"{PREFIX}stride": "inference"}
+    off = trained("off", **kept, **{f"{PREFIX}guidance_scale": 1.0, f"{PREFIX}probability": 1.0})
+    plain = trained("plain")
+    assert same_bits(adapter(off), adapter(plain))
 
 
 def test_a_polynomial_course_below_its_end_is_told(refusal):

@@ -21,6 +21,7 @@ RAMP = {
     "scheduled_sampling_prob_end": 1.0,
     "scheduled_sampling_start_step": 1,
 }
+RAMP_ON_GRID = {name: value for name, value in RAMP.items() if name != "scheduled_sampling_stride"}
 TIMED = ("seconds", "elapsed", "memory_mb")
 
 
@@ -58,10 +59,12 @@ def untimed(folder):
     "changes",
     [
         {"gradient_accumulation_steps": 2, "lora_dropout": 0.3, "caption_dropout": 0.3, **RAMP},
+        {"gradient_accumulation_steps": 2, "scheduled_sampling_mode": "visited", **RAMP},
+        {"scheduled_sampling_target": "posterior", "scheduled_sampling_stride": "inference", **RAMP_ON_GRID},
         {"lr_scheduler": "cosine", "lr_warmup_steps": 2, "random_flip": True, "center_crop": False, **RAMP},
         {"lr_scheduler": "polynomial", "mixed_precision": "bf16", "train_batch_size": 3},
     ],
-    ids=["accumulation", "cosine", "bf16"],
+    ids=["accumulation", "visited", "posterior", "cosine", "bf16"],
 )
 def test_half_and_half_is_the_whole(trained, interrupted, changes):
     straight = trained("straight", max_train_steps=6, **changes)

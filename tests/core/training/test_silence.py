@@ -83,6 +83,7 @@ PROBED = {**DRAWN, "drift_pairs": 2}
 LONG = {"max_train_steps": 4}
 RAMP = {**ROLLOUT, **LONG, "train_batch_size": 4, f"{PREFIX}ramp_steps": 4, f"{PREFIX}prob_end": 1.0}
 REFLEX = {**ROLLOUT, f"{PREFIX}reflexflow": True}
+NOT_FLOW = "scheduled_sampling_reflexflow must be false or unset"
 CASES = {
     "family": Case("sdxl", refused="family must be stable_diffusion in this version"),
     "pretrained_model_name_or_path": Case("OTHER", ("loss",)),
@@ -140,15 +141,23 @@ CASES = {
     f"{PREFIX}strategy": Case("biased_late", ("mean_offset", "loss"), ("probability",), ROLLOUT),
     f"{PREFIX}sampler": Case("euler", ("loss",), ("mean_offset",), ROLLOUT),
     f"{PREFIX}order": Case(1, ("loss",), ("mean_offset",), ROLLOUT),
-    f"{PREFIX}mode": Case("visited", given=ROLLOUT, refused="scheduled_sampling_mode must be fresh in this version"),
+    f"{PREFIX}mode": Case("visited", ("loss", "trained_states", "rollout_forwards"), ("items",), ROLLOUT),
     f"{PREFIX}target": Case("original", ("loss",), ("mean_offset",), ROLLOUT),
-    f"{PREFIX}guidance_scale": Case(2.0, given=ROLLOUT, refused="scheduled_sampling_guidance_scale must be 1 in this"),
-    f"{PREFIX}reflexflow": Case(
-        None, given={**ROLLOUT, f"{PREFIX}reflexflow": False}, refused="reflexflow must be false", base="flow_matching"
+    f"{PREFIX}guidance_scale": Case(
+        2.0, ("rollout_drift", "loss", "rollout_forwards"), ("rollout_calls", "mean_offset"), ROLLOUT
     ),
-    f"{PREFIX}reflexflow_alpha": Case(2.0, given=REFLEX, refused="reflexflow must be false"),
-    f"{PREFIX}reflexflow_beta1": Case(2.0, given=REFLEX, refused="reflexflow must be false"),
-    f"{PREFIX}reflexflow_beta2": Case(2.0, given=REFLEX, refused="reflexflow must be false"),
+    f"{PREFIX}reflexflow": Case(
+        None,
+        ("loss", "rollout_calls", "reflexflow_direction"),
+        ("loss_rolled_at_first", "mean_offset"),
+        {**ROLLOUT, f"{PREFIX}reflexflow": False},
+        base="flow_matching",
+    ),
+    f"{PREFIX}reflexflow_alpha": Case(
+        2.0, ("loss", "reflexflow_spread"), ("reflexflow_direction_at_first",), REFLEX, base="flow_matching"
+    ),
+    f"{PREFIX}reflexflow_beta1": Case(2.0, ("loss",), ("reflexflow_direction_at_first",), REFLEX, base="flow_matching"),
+    f"{PREFIX}reflexflow_beta2": Case(2.0, ("loss",), ("reflexflow_error_at_first",), REFLEX, base="flow_matching"),
 }
 CHOICES = {
     "lr_scheduler": ("lr", {"lr_warmup_steps": 2, "max_train_steps": 5}),
@@ -156,10 +165,9 @@ CHOICES = {
     f"{PREFIX}ramp_shape": ("probability", RAMP),
     f"{PREFIX}strategy": ("loss", {**ROLLOUT, "train_batch_size": 4}),
     f"{PREFIX}sampler": ("loss", ROLLOUT),
+    f"{PREFIX}mode": ("loss", ROLLOUT),
     f"{PREFIX}target": ("loss", ROLLOUT),
 }
-LEFT_OUT = {f"{PREFIX}target": {"posterior"}}
-"""Not built yet."""
 
 
 @pytest.fixture(scope="module")
@@ -241,10 +249,31 @@ def test_an_option_that_is_not_there_yet_is_refused(option, seen, one_thread):
 def test_all_choices_of_an_option_differ(option, seen, one_thread):
     what, given = CHOICES[option]
     (row,) = (row for row in option_rows() if row.flat_name == option)
-    choices = [choice for choice in row.choices if choice not in LEFT_OUT.get(option, ())]
-    values = {choice: value_of(seen(**{**given, option: choice}), what) for choice in choices}
-    for a, b in itertools.combinations(choices, 2):
+    values = {choice: value_of(seen(**{**given, option: choice}), what) for choice in row.choices}
+    for a, b in itertools.combinations(row.choices, 2):
         assert values[a] != values[b], (a, b)
+
+
+def test_stride_inference_shows_and_follows_the_validation_samplers_steps(seen, one_thread):
+    stride = f"{PREFIX}stride"
+    losses = [
+        seen(**{**ROLLOUT, stride: value, "validation_num_inference_steps": points}).loss
+        for value, points in ((40, 8), ("inference", 8), ("inference", 12))
+    ]
+    assert losses[0] != losses[1] != losses[2] != losses[0]
+
+
+def test_reflexflow_is_refused_for_what_is_not_flow_matching(seen, one_thread):
+    with pytest.raises(ConfigError, match=NOT_FLOW):
+        seen(**REFLEX)
+
+
+@pytest.mark.parametrize("mode", ["fresh", "visited"])
+@pytest.mark.parametrize("target", ["anchored", "posterior", "original"])
+def test_targets_and_modes_go_together(mode, target, seen, one_thread):
+    run = seen(**{**ROLLOUT, f"{PREFIX}mode": mode, f"{PREFIX}target": target})
+    assert all(value > 0 for value in run.loss)
+    assert all((entropy is not None) == (target == "posterior") for entropy in run.posterior_entropy)
 
 
 @pytest.mark.parametrize("sampler", ["unipc", "dpm"])

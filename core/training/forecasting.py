@@ -1,0 +1,67 @@
+"""What a training would cost on this machine, measured without training."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from core.config.run import RunConfig
+from core.runs.cost import forecast_of, items_per_micro_step, level_warning, share_above_level
+from core.runs.folder import RunFolder
+from core.runs.lock import hold_training_lock
+from core.runs.measurement import Measurement, keep_measurement, measurement_path
+from core.runs.workspace import Workspace
+from core.training.build import build, make_accelerator
+from core.training.dry_run import measure
+from core.training.report import Report
+
+
+def measure_here(config: RunConfig, workspace: Workspace) -> Measurement:
+    """Builds the training in this process, measures it, and keeps what was found in the workspace.
+
+    Class pictures are neither drawn nor read: with prior preservation instance pictures stand in for them, in a batch
+    of twice the size.
+
+    Raises:
+        WorkbenchError: If the training cannot be built, another one is in progress, or nothing can be written.
+    """
+    folder = RunFolder(measurement_path(workspace.root, config).with_suffix(""))
+    data = config.data.model_copy(update={"with_prior_preservation": False})
+    training = config.training.model_copy(update={"train_batch_size": items_per_micro_step(config)})
+    alone = config.model_copy(update={"data": data, "training": training})
+    with hold_training_lock(workspace.root, "forecast"):
+        parts = build(alone, workspace.root / "class_images", Report(folder, None), make_accelerator(alone))
+        found = measure(parts)
+    keep_measurement(workspace.root, config, found)
+    return found
+
+
+def as_json(config: RunConfig, found: Measurement) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {
+        "forecast": asdict(forecast_of(config, found)),
+        "measurement": asdict(found),
+        "start_above_level": share_above_level(config, found.facts),
+        "warning": level_warning(config, found.facts),
+    }
+
+
+def as_lines(config: RunConfig, found: Measurement) -> Iterator[str]:
+    """The same for people."""
+    cost, facts, steps = forecast_of(config, found), found.facts, config.training.max_train_steps
+    seconds, plain = cost.seconds_per_step or 0.0, cost.plain_seconds_per_step or 0.0
+    yield f"seconds per step       {seconds:.3f} with rollout, {plain:.3f} without, on {found.device}"
+    yield f"relative step time     {cost.relative_step_time:.2f} × a plain one"
+    yield f"whole training         {steps} steps, {steps * seconds / 60:.1f} min ({steps * plain / 60:.1f} without)"
+    calls = f"{cost.rollout_calls_per_step:.2f} without gradient, {cost.trained_calls_per_step:.2f} with"
+    yield f"calls per step         {calls}"
+    yield f"forwards per item      {cost.rollout_forwards_per_item:.2f} without gradient"
+    yield f"states per item        {cost.trained_per_item:.2f} trained on"
+    yield f"inference grid         {', '.join(f'{point:.0f}' for point in facts.grid)}"
+    if facts.distance is None or facts.level is None:
+        yield "nearest two pictures   none: fewer than two different ones share a caption"
+    else:
+        yield f"nearest two pictures   distance {facts.distance:.2f}"
+        yield f"safe level             sigma/alpha = {facts.level:.2f}, at timestep {facts.level_timestep:.0f}"
+    warning = level_warning(config, facts)
+    if warning is not None:
+        yield f"warning: {warning}"
