@@ -3,25 +3,28 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.config.base_model import MIXED_FAMILY, flow_matching_known, last_timestep
+from core.config.paths import EMBEDDED_BASES
 from core.config.scheduled_sampling import reach_problem
 from core.errors import Problem
 
-FLOW_FAMILIES = frozenset({"sd3", "flux"})
 Values = Mapping[str, Any]
+MODEL = ("family", "pretrained_model_name_or_path")
+LENGTH = "scheduled_sampling_max_step_offset"
 
 
-def last_timestep(family: str) -> int:
-    """The noisiest timestep: 999 for variance preserving families, 1000 for flow matching ones."""
-    return 1000 if family in FLOW_FAMILIES else 999
+def _rollout_off(values: Values) -> bool:
+    """K = 0 is the one off switch: the other rollout options are kept for later, and judged when it is turned on."""
+    return values[LENGTH] == 0
 
 
 def _reach(values: Values) -> str | None:
-    stride = values["scheduled_sampling_stride"]
-    return reach_problem(values["scheduled_sampling_max_step_offset"], stride, last_timestep(values["family"]))
+    last = last_timestep(*_model(values))
+    return reach_problem(values[LENGTH], values["scheduled_sampling_stride"], last)
 
 
 def _reach_on_inference_grid(values: Values) -> str | None:
-    longest, points = values["scheduled_sampling_max_step_offset"], values["validation_num_inference_steps"]
+    longest, points = values[LENGTH], values["validation_num_inference_steps"]
     if values["scheduled_sampling_stride"] != "inference" or longest <= points:
         return None
     return (
@@ -55,60 +58,75 @@ def _embedded_variant(values: Values) -> str | None:
 
 
 def _unset_for_embedded(name: str, values: Values) -> str | None:
-    if values["pretrained_model_name_or_path"] != "embedded" or values[name] is None:
+    if values["pretrained_model_name_or_path"] not in EMBEDDED_BASES or values[name] is None:
         return None
-    return f"{name} must be unset for the embedded base model, which has only one, got {values[name]!r}"
+    return f"{name} must be unset for an embedded base model, which has only one, got {values[name]!r}"
 
 
 def _snr_gamma(values: Values) -> str | None:
-    family, gamma = values["family"], values["snr_gamma"]
-    if gamma is None or family not in FLOW_FAMILIES:
+    gamma = values["snr_gamma"]
+    if gamma is None or not flow_matching_known(*_model(values)):
         return None
-    return f"snr_gamma must be unset for {family}, whose flow matching loss has no min-SNR weighting, got {gamma}"
+    rule = f"snr_gamma must be unset for {_decided_by(values)}, whose flow matching loss has no min-SNR weighting"
+    return f"{rule}, got {gamma}"
 
 
 def _reflexflow(values: Values) -> str | None:
-    family = values["family"]
-    if values["scheduled_sampling_reflexflow"] is not True or family in FLOW_FAMILIES:
+    if _rollout_off(values) or values["scheduled_sampling_reflexflow"] is not True:
         return None
-    return f"scheduled_sampling_reflexflow must be false or unset for {family}, which is not flow matching, got true"
+    if flow_matching_known(*_model(values)) is not False:  # where it is not known, the loaded model decides
+        return None
+    rule = f"scheduled_sampling_reflexflow must be false or unset for {_decided_by(values)}, which is not flow matching"
+    return f"{rule}, got true"
+
+
+def _model(values: Values) -> tuple[str, str]:
+    """Family and name of the base model."""
+    return values["family"], values["pretrained_model_name_or_path"]
+
+
+def _decided_by(values: Values) -> str:
+    """What decides the kind of the base model: the family, or the very model where a family has both kinds."""
+    family, name = _model(values)
+    return name if family == MIXED_FAMILY else family
+
+
+def _visited(values: Values) -> bool:
+    return values["scheduled_sampling_mode"] == "visited" and not _rollout_off(values)
 
 
 def _visited_sampler(values: Values) -> str | None:
-    if values["scheduled_sampling_mode"] != "visited" or values["scheduled_sampling_sampler"] != "rk4":
+    if not _visited(values) or values["scheduled_sampling_sampler"] != "rk4":
         return None
     return "scheduled_sampling_sampler must be unipc, euler or dpm with scheduled_sampling_mode = visited, got 'rk4'"
 
 
 def _visited_guidance(values: Values) -> str | None:
     scale = values["scheduled_sampling_guidance_scale"]
-    if values["scheduled_sampling_mode"] != "visited" or scale <= 1:
+    if not _visited(values) or scale <= 1:
         return None
     return f"scheduled_sampling_guidance_scale must be 1 with scheduled_sampling_mode = visited, got {scale}"
 
 
 def _visited_dropout(values: Values) -> str | None:
     dropout = values["lora_dropout"]
-    if values["scheduled_sampling_mode"] != "visited" or dropout <= 0:
+    if not _visited(values) or dropout <= 0:
         return None
     return f"lora_dropout must be 0 with scheduled_sampling_mode = visited, got {dropout}"
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
-    (("scheduled_sampling_max_step_offset", "scheduled_sampling_stride", "family"), _reach),
-    (
-        ("scheduled_sampling_max_step_offset", "scheduled_sampling_stride", "validation_num_inference_steps"),
-        _reach_on_inference_grid,
-    ),
+    ((LENGTH, "scheduled_sampling_stride", *MODEL), _reach),
+    ((LENGTH, "scheduled_sampling_stride", "validation_num_inference_steps"), _reach_on_inference_grid),
     (("class_prompt", "with_prior_preservation"), _class_prompt),
     (("class_data_dir", "instance_data_dir"), _two_folders),
     (("revision", "pretrained_model_name_or_path"), _embedded_revision),
     (("variant", "pretrained_model_name_or_path"), _embedded_variant),
-    (("snr_gamma", "family"), _snr_gamma),
-    (("scheduled_sampling_reflexflow", "family"), _reflexflow),
-    (("scheduled_sampling_sampler", "scheduled_sampling_mode"), _visited_sampler),
-    (("scheduled_sampling_guidance_scale", "scheduled_sampling_mode"), _visited_guidance),
-    (("lora_dropout", "scheduled_sampling_mode"), _visited_dropout),
+    (("snr_gamma", *MODEL), _snr_gamma),
+    (("scheduled_sampling_reflexflow", LENGTH, *MODEL), _reflexflow),
+    (("scheduled_sampling_sampler", "scheduled_sampling_mode", LENGTH), _visited_sampler),
+    (("scheduled_sampling_guidance_scale", "scheduled_sampling_mode", LENGTH), _visited_guidance),
+    (("lora_dropout", "scheduled_sampling_mode", LENGTH), _visited_dropout),
 )
 """The options a check reads, the one it complains about first, and the check."""
 

@@ -1,5 +1,4 @@
-"""What a configuration means in practice: the things that people overlook, told in sentences. Nothing here is an "
-"error."""
+"""What a configuration means in practice: what people overlook, told in sentences. Nothing here is an error."""
 
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ class Note:
 
     Attributes:
         option: The flat name of the option that it follows from.
-        text: One whole sentence.
+        text: One or two whole sentences.
     """
 
     option: str
@@ -20,7 +19,7 @@ class Note:
 
 
 def notes_of(config: RunConfig) -> tuple[Note, ...]:
-    """What is in force: rollout that never happens, how far it reaches, who stays teacher-forced, ReflexFlow.
+    """What is in force: rollout that never happens, its reach, mode and target, who stays teacher-forced, ReflexFlow.
 
     Args:
         config: Any valid configuration.
@@ -30,7 +29,8 @@ def notes_of(config: RunConfig) -> tuple[Note, ...]:
         return (Note("scheduled_sampling_max_step_offset", "Rollout is off: max_step_offset is 0."),)
     if not rollout.enabled:
         return (_never(config),)
-    return (*_when(config), _reach(config), *_teacher_forced(config), *_unused(config), *_reflexflow(config))
+    parts = (_mode, _teacher_forced, _unused, _target, _guidance, _reflexflow)
+    return (*_when(config), _reach(config), *(note for part in parts for note in part(config)))
 
 
 def _never(config: RunConfig) -> Note:
@@ -56,7 +56,10 @@ def _when(config: RunConfig) -> tuple[Note, ...]:
 def _reach(config: RunConfig) -> Note:
     rollout, points = config.scheduled_sampling, config.validation.validation_num_inference_steps
     if isinstance(rollout.stride, str):
-        text = f"The longest rollout covers {rollout.max_step_offset} of the {points} steps of a validation picture."
+        text = (
+            f"The longest rollout covers {rollout.max_step_offset} of the {points} steps of a validation picture, on "
+            "its sampler's own grid; items below the grid's first point stay teacher-forced."
+        )
         return Note("scheduled_sampling_stride", text)
     covered = rollout.max_step_offset * rollout.stride
     text = (
@@ -66,15 +69,40 @@ def _reach(config: RunConfig) -> Note:
     return Note("scheduled_sampling_stride", text)
 
 
+def _mode(config: RunConfig) -> tuple[Note, ...]:
+    if config.scheduled_sampling.mode != "visited":
+        return ()
+    spared = "with no other extra forwards than ReflexFlow's" if config.reflexflow_on else "with no extra forwards"
+    text = (
+        f"Visited mode trains on every state of a rollout, {spared}. Only timestep, picture and noise of each item's "
+        "anchor are paired with the other arms; its other states are not."
+    )
+    return (Note("scheduled_sampling_mode", text),)
+
+
 def _teacher_forced(config: RunConfig) -> tuple[Note, ...]:
     rollout = config.scheduled_sampling
+    longest = rollout.max_step_offset
+    if rollout.mode == "visited":
+        return (Note("scheduled_sampling_probability", _teacher_forced_states(config)),)
     if rollout.strategy != "uniform":
         return ()
     text = (
-        f"k is drawn from 0 to {rollout.max_step_offset}: of the items that the probability picks, "
-        f"1 in {rollout.max_step_offset + 1} stays teacher-forced, and so do those with no room before the noisy end."
+        f"k is drawn from 0 to {longest}: of the items that the probability picks, "
+        f"1 in {longest + 1} stays teacher-forced, and so do those with no room before the noisy end."
     )
     return (Note("scheduled_sampling_probability", text),)
+
+
+def _teacher_forced_states(config: RunConfig) -> str:
+    """Visited mode: each block of k + 1 states starts teacher-forced; for uniform k that is E[1/(k+1)] of the loss."""
+    rollout = config.scheduled_sampling
+    text = "The first, noisiest state of every rollout is teacher-forced; one with k = 0 is that state alone."
+    if rollout.strategy != "uniform":
+        return text
+    count = rollout.max_step_offset + 1
+    share = sum(1 / states for states in range(1, count + 1)) / count
+    return f"{text} Of the loss of the items that the probability picks, about {share:.0%} is therefore teacher-forced."
 
 
 def _unused(config: RunConfig) -> tuple[Note, ...]:
@@ -85,8 +113,35 @@ def _unused(config: RunConfig) -> tuple[Note, ...]:
     return (Note("scheduled_sampling_probability", text),)
 
 
+def _target(config: RunConfig) -> tuple[Note, ...]:
+    if config.scheduled_sampling.target != "posterior":
+        return ()
+    text = (
+        "The posterior target is the mean of the training pictures that a rolled state could be: it pulls towards the "
+        "training pictures."
+    )
+    return (Note("scheduled_sampling_target", text),)
+
+
+def _guidance(config: RunConfig) -> tuple[Note, ...]:
+    scale = config.scheduled_sampling.guidance_scale
+    if scale == 1:
+        return ()
+    text = f"Rollouts are guided at {scale:g}: each of their steps forwards an item twice, with and without its prompt."
+    return (Note("scheduled_sampling_guidance_scale", text),)
+
+
 def _reflexflow(config: RunConfig) -> tuple[Note, ...]:
     if not config.reflexflow_on:
         return ()
-    how = "by itself, because the family is flow matching" if config.scheduled_sampling.reflexflow is None else "as set"
-    return (Note("scheduled_sampling_reflexflow", f"ReflexFlow is on {how}."),)
+    rollout = config.scheduled_sampling
+    how = "by itself, because the base model is flow matching" if rollout.reflexflow is None else "as set"
+    direction, error = rollout.reflexflow_beta1, rollout.reflexflow_beta2
+    if direction == error == 0:
+        loss = "beta 1 and beta 2 are 0, so a rolled item has no loss at all"
+    else:
+        loss = (
+            f"a rolled item's loss is {direction:g} × its direction loss + {error:g} × its squared error, weighted "
+            f"with alpha {rollout.reflexflow_alpha:g}"
+        )
+    return (Note("scheduled_sampling_reflexflow", f"ReflexFlow is on {how}: {loss}."),)

@@ -1,13 +1,21 @@
 """Where the project's own files are. Everything that ships with the project is named relative to its root."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PRESETS_DIR = PROJECT_ROOT / "presets"
 ASSETS_DIR = PROJECT_ROOT / "assets"
 EMBEDDED_BASE_DIR = ASSETS_DIR / "base"
 EMBEDDED_BASE = "embedded"
+EMBEDDED_FLOW = "embedded-flow"
+EMBEDDED_BASES: Mapping[str, Path] = MappingProxyType(
+    {EMBEDDED_BASE: EMBEDDED_BASE_DIR, EMBEDDED_FLOW: ASSETS_DIR / "base-flow"}
+)
+"""Base models that ship with the project: the name that the option takes, and its folder. Both are the same small
+denoiser, the first variance preserving (v_prediction), the second flow matching."""
 PATH_OPTIONS = frozenset({"pretrained_model_name_or_path", "instance_data_dir", "class_data_dir"})
 """Flat names of the options that can name a file or folder."""
 
@@ -25,8 +33,8 @@ def resolve_path(text: str) -> Path:
 
 
 def model_path(name: str) -> str:
-    """What ``from_pretrained`` is given: the embedded base, a local folder that exists, or a hub id as it stands."""
-    if name == EMBEDDED_BASE:
-        return str(EMBEDDED_BASE_DIR)
+    """What ``from_pretrained`` is given: an embedded base, a local folder that exists, or a hub id as it stands."""
+    if name in EMBEDDED_BASES:
+        return str(EMBEDDED_BASES[name])
     local = resolve_path(name)
-    return str(local) if local.exists() else name
+    return str(local) if os.path.exists(local) else name

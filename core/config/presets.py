@@ -11,7 +11,7 @@ from typing import Any
 
 from core.config.files import read_table, write_text
 from core.config.flat import flatten, nest, parse_config, parse_text, split
-from core.config.paths import EMBEDDED_BASE, PATH_OPTIONS, PRESETS_DIR, resolve_path
+from core.config.paths import EMBEDDED_BASES, PATH_OPTIONS, PRESETS_DIR, resolve_path
 from core.config.problems import suggestion
 from core.config.run import RunConfig
 from core.config.toml import toml_document
@@ -232,7 +232,7 @@ def _from_here(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _path_from_here(value: Any) -> Any:
-    if not isinstance(value, str) or value == EMBEDDED_BASE:
+    if not isinstance(value, str) or value in EMBEDDED_BASES:
         return value
     here = os.path.realpath(os.path.expanduser(value)) if "\0" not in value else ""
     return here if os.path.exists(here) and here != os.path.realpath(resolve_path(value)) else value

@@ -3,7 +3,8 @@
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from core.config.checks import FLOW_FAMILIES, cross_problems, last_timestep
+from core.config.base_model import flow_matching_known, last_timestep
+from core.config.checks import cross_problems
 from core.config.fields import Block, flat_values
 from core.config.scheduled_sampling import ScheduledSamplingConfig
 from core.config.subject import DataOptions, ModelOptions
@@ -25,13 +26,13 @@ class RunConfig(Block):
 
     @property
     def flow_matching(self) -> bool:
-        """Whether the family's base models are flow matching, as assumed before the real noise schedule is loaded."""
-        return self.model.family in FLOW_FAMILIES
+        """Whether the base model is flow matching, as far as is known before it is loaded; the loaded one decides."""
+        return flow_matching_known(self.model.family, self.model.pretrained_model_name_or_path) is True
 
     @property
     def last_timestep(self) -> int:
-        """The noisiest timestep of the family's noise schedule: 999, or 1000 for flow matching."""
-        return last_timestep(self.model.family)
+        """The noisiest timestep of the base model's noise schedule: 999, or 1000 if known to be flow matching."""
+        return last_timestep(self.model.family, self.model.pretrained_model_name_or_path)
 
     @property
     def reflexflow_on(self) -> bool:

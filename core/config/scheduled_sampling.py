@@ -31,7 +31,8 @@ class ScheduledSamplingConfig(Block):
     stride: Annotated[int, Field(ge=1, le=LONGEST_SCHEDULE)] | Literal["inference"] = option(
         1,
         "Training timesteps per rollout step: 1 covers K timesteps only, a small part of one sampling step; "
-        "inference takes the validation sampler's own steps, and items below its first one stay teacher-forced.",
+        "inference takes the grid of the validation sampler at validation_num_inference_steps, and items below its "
+        "first point stay teacher-forced.",
         label="Stride",
         unit="timesteps",
         basic=True,
@@ -97,7 +98,7 @@ class ScheduledSamplingConfig(Block):
     sampler: Literal["unipc", "euler", "dpm", "rk4"] = option(
         "unipc",
         "Solver that takes the rollout steps, for every prediction type; unipc, euler and dpm call the model once a "
-        "step, rk4 four times.",
+        "step, rk4 four times, and not in visited mode.",
         label="Sampler",
         basic=True,
     )
@@ -113,22 +114,23 @@ class ScheduledSamplingConfig(Block):
     mode: Literal["fresh", "visited"] = option(
         "fresh",
         "fresh rolls out without gradient and trains on the landing state, k more forwards an item; "
-        "visited trains on every state on the way, with no forward that is not trained on.",
+        "visited trains on every state that the rollout visits, with no extra forwards, and only timestep, picture "
+        "and noise of the anchor are paired between arms.",
         label="Mode",
         basic=True,
     )
     target: Literal["anchored", "posterior", "original"] = option(
         "anchored",
-        "What the model is taught at the state it arrived at: anchored points from there back to the clean picture "
-        "and smooths when rollouts are long, "
-        "posterior to the mean of the training pictures it could be, original keeps the noise's target and with it "
-        "the drift.",
+        "What the model is taught where it arrived: anchored points back to the clean picture, and smooths where "
+        "rollouts start above the level shown on the page; posterior points to the mean of the training pictures it "
+        "could be, and pulls towards training images; original keeps the noise's target, and the drift.",
         label="Training target",
         basic=True,
     )
     guidance_scale: float = option(
         1.0,
-        "Classifier-free guidance inside the rollout; 1 is none, above 1 every rollout step costs two forwards.",
+        "Classifier-free guidance inside the rollout; 1 is none, above 1 every rollout step costs two forwards an "
+        "item; must be 1 in visited mode.",
         label="Rollout guidance",
         basic=True,
         ge=1.0,
@@ -137,13 +139,13 @@ class ScheduledSamplingConfig(Block):
     reflexflow: bool | None = option(
         None,
         "ReflexFlow's loss on rolled items, for flow matching only; unset turns it on by itself for flow matching as "
-        "soon as rollout is on.",
+        "soon as rollout is on; costs one more forward a rolled state.",
         label="ReflexFlow",
         basic=True,
     )
     reflexflow_alpha: float = option(
         1.0,
-        "ReflexFlow: how strongly the loss is weighted towards the elements where exposure to its own states changed "
+        "ReflexFlow: how strongly the squared error is weighted towards the elements where the rolled state changed "
         "the prediction; 0 weights all alike.",
         label="ReflexFlow alpha",
         basic=True,
@@ -152,8 +154,8 @@ class ScheduledSamplingConfig(Block):
     )
     reflexflow_beta1: float = option(
         10.0,
-        "ReflexFlow: weight of the anti-drift direction loss; at the default 10 it outweighs the squared error, 0 "
-        "leaves it out.",
+        "ReflexFlow: weight of the anti-drift direction loss, which points from the rolled state to the clean picture; "
+        "at the default 10 it outweighs the squared error, 0 leaves it out.",
         label="ReflexFlow beta 1",
         basic=True,
         ge=0.0,

@@ -15,8 +15,8 @@ class ModelOptions(Block):
     )
     pretrained_model_name_or_path: Text = option(
         ...,
-        "Base model: 'embedded' for the small one that ships with the workbench, a folder in diffusers' layout, or a "
-        "model's name on the hub.",
+        "Base model: 'embedded' for the small one that ships with the workbench, 'embedded-flow' for its flow matching "
+        "twin, a folder in diffusers' layout, or a model's name on the hub.",
         label="Base model",
         basic=True,
     )

@@ -1,5 +1,4 @@
-"""What this version can train, in one table. Everything else can be configured, shown and forecast, and is refused "
-"at launch."""
+"""What this version can train, in one table; the rest can be configured and forecast, and is refused at launch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,45 +26,12 @@ class Limit:
     advice: str = ""
 
 
-def _off(config: RunConfig) -> bool:
-    """K = 0 is the off switch: the other rollout options are kept and have no effect."""
-    return config.scheduled_sampling.max_step_offset == 0
-
-
-def _reflexflow_holds(config: RunConfig) -> bool:
-    asked_for = config.scheduled_sampling.reflexflow is True and not _off(config)
-    return not asked_for and not config.reflexflow_on
-
-
 LIMITS: tuple[Limit, ...] = (
     Limit(
         "family",
         "stable_diffusion",
         lambda config: config.model.family == "stable_diffusion",
         "take a preset of that family, such as sd15",
-    ),
-    Limit(
-        "scheduled_sampling_stride",
-        "a whole number",
-        lambda config: _off(config) or isinstance(config.scheduled_sampling.stride, int),
-        "1000 / validation_num_inference_steps is near it",
-    ),
-    Limit("scheduled_sampling_mode", "fresh", lambda config: _off(config) or config.scheduled_sampling.mode == "fresh"),
-    Limit(
-        "scheduled_sampling_target",
-        "anchored or original",
-        lambda config: _off(config) or config.scheduled_sampling.target in ("anchored", "original"),
-    ),
-    Limit(
-        "scheduled_sampling_guidance_scale",
-        "1",
-        lambda config: _off(config) or config.scheduled_sampling.guidance_scale == 1,
-    ),
-    Limit(
-        "scheduled_sampling_reflexflow",
-        "false, or unset without flow matching,",
-        _reflexflow_holds,
-        "set scheduled_sampling_reflexflow = false",
     ),
 )
 
@@ -86,7 +52,7 @@ def check_supported(config: RunConfig) -> list[Problem]:
 def supported_text(option: str) -> str:
     """What is supported of an option in this version, empty if all of it is."""
     words = [limit.supported for limit in LIMITS if limit.option == option]
-    return words[0].rstrip(",") if words else ""
+    return words[0] if words else ""
 
 
 def _problem(limit: Limit, value: object) -> Problem:

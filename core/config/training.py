@@ -146,7 +146,7 @@ class LoraOptions(Block):
     )
     lora_dropout: float = option(
         0.0,
-        "Share of the LoRA's inputs set to zero while training; never inside a rollout.",
+        "Share of the LoRA's inputs set to zero while training; never inside a rollout, and 0 in visited mode.",
         label="LoRA dropout",
         ge=0.0,
         lt=1.0,

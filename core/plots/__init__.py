@@ -34,6 +34,49 @@ PLOTS: dict[str, Plot] = {
             "rollout_drift",
         ),
         Plot(
+            "rollout_v",
+            "Variance V of the live rollouts",
+            "Paired with the true path at the same timesteps. Below another arm: rolled states shrink; above: they "
+            "inflate.",
+            "steps",
+            "rollout_v",
+        ),
+        Plot(
+            "rollout_g2",
+            "Recovery gap G2 of the live rollouts",
+            "Visited mode only. Above 0: errors are carried along; below 0: over-shrunk; a perfect model has 0.",
+            "steps",
+            "rollout_g2",
+        ),
+        Plot(
+            "posterior_entropy",
+            "Entropy of the posterior target",
+            "How many training pictures the target mixes, as a logarithm; at 0 it is one picture.",
+            "steps",
+            "posterior_entropy",
+        ),
+        Plot(
+            "posterior_nearest",
+            "Nearest picture in the posterior target",
+            "Share of the nearest training picture; at 1 the target is that picture alone.",
+            "steps",
+            "posterior_nearest",
+        ),
+        Plot(
+            "reflexflow",
+            "Parts of ReflexFlow's loss",
+            "Thick: direction loss. Thin: weighted squared error. Running means before beta 1 and beta 2.",
+            "steps",
+            "reflexflow",
+        ),
+        Plot(
+            "reflexflow_spread",
+            "Spread of ReflexFlow's weights",
+            "How far the weights of the squared error lie from 1; at 0 they do nothing.",
+            "steps",
+            "reflexflow_spread",
+        ),
+        Plot(
             "drift_m1",
             "Paired drift M1",
             "How far self-generated states lie from the true path, mean over the inference grid. Compare arms only: "

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from core.plots.figure import SMALL, add_legend, arm_styles, describe, new_axes, say_empty
 from core.plots.preview import OFF, Preview, latest
-from core.rollout.offsets import cut_distribution
+from core.rollout.expected import cut_distribution
 
 
 def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
@@ -22,7 +22,7 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
     styles, summary = arm_styles(list(series)), []
     width = 0.8 / len(shown)
     for place, (label, preview) in enumerate(shown.items()):
-        shares = cut_distribution(preview.options, preview.last)
+        shares = cut_distribution(preview.options, preview.last, preview.grid, preview.shares)
         lengths = np.arange(len(shares))
         left = lengths + (place - (len(shown) - 1) / 2) * width
         bars = axes.bar(left, shares, width * 0.92, color=styles[label].colour, label=label)

@@ -30,9 +30,9 @@ def refusals(*args, **kwargs):
     return [problem.message for problem in caught.value.problems]
 
 
-def test_the_demo_comes_first_and_the_four_families_follow():
+def test_the_demo_comes_first_and_its_twin_and_the_four_families_follow():
     assert next(iter(list_presets())) == "demo"
-    assert {"demo", "sd15", "sdxl", "sd3", "flux"} <= set(SHIPPED)
+    assert {"demo", "demo-flow", "sd15", "sdxl", "sd3", "flux"} <= set(SHIPPED)
     assert broken_presets() == {}
 
 
@@ -52,12 +52,20 @@ def test_a_shipped_preset_is_the_same_by_name_and_by_path(name):
     assert resolve_config(PRESETS_DIR / f"{name}.toml") == resolve_config(name) == load_preset(name).config
 
 
-def test_the_demo_needs_nothing_that_does_not_ship():
-    config = load_preset("demo").config
-    assert config.model.pretrained_model_name_or_path == "embedded"
+@pytest.mark.parametrize(("name", "base"), [("demo", "embedded"), ("demo-flow", "embedded-flow")])
+def test_a_demo_needs_nothing_that_does_not_ship(name, base):
+    config = load_preset(name).config
+    assert config.model.pretrained_model_name_or_path == base
     pictures = [path.suffix for path in resolve_path(config.data.instance_data_dir).iterdir()]
     assert pictures.count(".png") >= 4
     assert config.data.class_prompt == config.data.instance_prompt.replace("sks ", "")
+
+
+def test_the_demos_differ_in_the_base_and_the_steps_of_the_rollout_alone():
+    demo, flow = load_preset("demo").config, load_preset("demo-flow").config
+    assert set(difference(demo, flow)) == {"pretrained_model_name_or_path", "scheduled_sampling_stride"}
+    assert (flow.flow_matching, flow.reflexflow_on, flow.last_timestep) == (True, True, 1000)
+    assert (demo.flow_matching, demo.reflexflow_on, demo.last_timestep) == (False, False, 999)
 
 
 def test_the_values_of_a_preset_are_what_its_file_states():
@@ -164,11 +172,12 @@ def test_relative_paths_are_seen_from_where_one_stands_and_then_from_the_project
     assert resolve_config("demo", overrides={"instance_data_dir": subject}).data.instance_data_dir == subject
 
 
-def test_a_folder_that_is_called_embedded_does_not_hide_the_embedded_base(tmp_path, monkeypatch):
-    (tmp_path / "embedded").mkdir()
+@pytest.mark.parametrize("name", ["embedded", "embedded-flow"])
+def test_a_folder_that_is_called_like_an_embedded_base_does_not_hide_it(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    config = resolve_config("demo", overrides={"pretrained_model_name_or_path": "embedded"})
-    assert config.model.pretrained_model_name_or_path == "embedded"
+    config = resolve_config("demo", overrides={"pretrained_model_name_or_path": name})
+    assert config.model.pretrained_model_name_or_path == name
 
 
 @pytest.mark.parametrize("name", SHIPPED)

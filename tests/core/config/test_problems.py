@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from core.config.flat import parse_config
+from core.config.flat import flatten, parse_config
 from core.config.problems import problems_of
 from core.config.run import RunConfig
 from core.config.spec import REQUIRED, option_specs
@@ -13,6 +13,8 @@ REACH = (
     "scheduled_sampling_max_step_offset × scheduled_sampling_stride must be at most 999 "
     "(the length of the noise schedule), got 11 × 100 = 1100; lower one of them"
 )
+
+LONG = {"scheduled_sampling_max_step_offset": 3}
 
 
 @pytest.mark.parametrize(
@@ -79,27 +81,27 @@ def test_one_mistake_gets_one_sentence_that_names_the_option(complaints, values,
     [
         ({"with_prior_preservation": True}, "class_prompt must be given"),
         ({"class_data_dir": "pictures/"}, "class_data_dir must be another folder than instance_data_dir"),
-        ({"revision": "main"}, "revision must be unset for the embedded base model"),
-        ({"variant": "fp16"}, "variant must be unset for the embedded base model"),
+        ({"revision": "main"}, "revision must be unset for an embedded base model"),
+        ({"variant": "fp16"}, "variant must be unset for an embedded base model"),
         ({"family": "flux", "snr_gamma": 5.0}, "snr_gamma must be unset for flux"),
         (
-            {"scheduled_sampling_reflexflow": True},
-            "scheduled_sampling_reflexflow must be false or unset for stable_diff",
+            {**LONG, "scheduled_sampling_reflexflow": True},
+            "scheduled_sampling_reflexflow must be false or unset for embedded, which is not flow matching, got true",
         ),
         (
             {"scheduled_sampling_stride": "inference", "scheduled_sampling_max_step_offset": 29},
             "scheduled_sampling_max_step_offset must be at most validation_num_inference_steps (28)",
         ),
         (
-            {"scheduled_sampling_mode": "visited", "scheduled_sampling_sampler": "rk4"},
+            {**LONG, "scheduled_sampling_mode": "visited", "scheduled_sampling_sampler": "rk4"},
             "scheduled_sampling_sampler must be unipc, euler or dpm with scheduled_sampling_mode = visited",
         ),
         (
-            {"scheduled_sampling_mode": "visited", "scheduled_sampling_guidance_scale": 2.0},
+            {**LONG, "scheduled_sampling_mode": "visited", "scheduled_sampling_guidance_scale": 2.0},
             "scheduled_sampling_guidance_scale must be 1 with scheduled_sampling_mode = visited",
         ),
         (
-            {"scheduled_sampling_mode": "visited", "lora_dropout": 0.1},
+            {**LONG, "scheduled_sampling_mode": "visited", "lora_dropout": 0.1},
             "lora_dropout must be 0 with scheduled_sampling_mode = visited",
         ),
     ],
@@ -107,6 +109,24 @@ def test_one_mistake_gets_one_sentence_that_names_the_option(complaints, values,
 def test_options_that_contradict_each_other_are_named(complaints, values, beginning):
     (message,) = complaints(values)
     assert message.startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"scheduled_sampling_mode": "visited", "scheduled_sampling_sampler": "rk4"},
+        {"scheduled_sampling_mode": "visited", "scheduled_sampling_guidance_scale": 2.0},
+        {"scheduled_sampling_mode": "visited", "lora_dropout": 0.1},
+        {"scheduled_sampling_reflexflow": True},
+        {"scheduled_sampling_stride": "inference", "validation_num_inference_steps": 1},
+        {"scheduled_sampling_stride": 1000},
+    ],
+)
+def test_rollout_options_that_contradict_each_other_are_kept_while_rollout_is_off(parse, complaints, values):
+    off = flatten(parse(**values, scheduled_sampling_max_step_offset=0))
+    assert values.items() <= off.items()
+    never = {"scheduled_sampling_probability": 0.0, "scheduled_sampling_max_step_offset": 2}
+    assert len(complaints(values, **never)) == 1
 
 
 def test_single_and_contradicting_options_are_told_together(complaints):

@@ -54,7 +54,9 @@ def test_the_markdown_table_has_a_line_an_option():
     assert len(markdown_table(ROLLOUT).splitlines()) == 2 + 18
     stride = next(line for line in lines if "_stride`" in line)
     assert "whole number between 1 and 1000, or inference (timesteps)" in stride
-    assert "In this version: a whole number." in stride
+    assert "In this version" not in stride
+    family = next(line for line in lines if line.startswith("| `family`"))
+    assert "In this version: stable_diffusion." in family
 
 
 def test_help_tells_what_people_overlook():
@@ -62,5 +64,12 @@ def test_help_tells_what_people_overlook():
     assert "1 in K+1" in text["scheduled_sampling_probability"]
     assert "K timesteps only" in text["scheduled_sampling_stride"]
     assert "not unset" in text["scheduled_sampling_prob_start"]
+    assert "grid of the validation sampler" in text["scheduled_sampling_stride"]
     assert "outweighs" in text["scheduled_sampling_reflexflow_beta1"]
     assert "by itself" in text["scheduled_sampling_reflexflow"]
+    assert "two forwards" in text["scheduled_sampling_guidance_scale"]
+    assert "pulls towards training images" in text["scheduled_sampling_target"]
+    assert "level shown on the page" in text["scheduled_sampling_target"]
+    assert "no extra forwards" in text["scheduled_sampling_mode"]
+    assert "only timestep, picture and noise of the anchor are paired" in text["scheduled_sampling_mode"]
+    assert "embedded-flow" in text["pretrained_model_name_or_path"]

@@ -32,6 +32,13 @@ def steps(count: int) -> list[StepRecord]:
             mean_offset=step % 4,
             max_offset=3,
             rollout_drift=noise[step] if step % 3 else None,
+            rollout_v=noise[step] - 0.5 if step % 3 else None,
+            rollout_g2=noise[step] - 0.5 if step % 3 else None,
+            posterior_entropy=noise[step] if step % 3 else None,
+            posterior_nearest=1 - noise[step] / 2 if step % 3 else None,
+            reflexflow_direction=noise[step] + 1 if step % 3 else None,
+            reflexflow_error=noise[step] + 0.1 if step % 3 else None,
+            reflexflow_spread=noise[step] if step % 3 else None,
         )
         for step in range(count)
     ]
@@ -88,7 +95,49 @@ def test_axis_labels_carry_units(name):
     assert axes.get_ylabel() or name == "cost"
 
 
-@pytest.mark.parametrize("name", ["loss", "rollout_drift", "drift_m1", "drift_v", "drift_m1_timestep", "ramp"])
+LIVE = {
+    "rollout_drift": "No item has been rolled out yet",
+    "rollout_v": "No item has been rolled out yet",
+    "rollout_g2": "Nothing rolled out in visited mode yet",
+    "posterior_entropy": "No item rolled out with the posterior target yet",
+    "posterior_nearest": "No item rolled out with the posterior target yet",
+    "reflexflow": "No item rolled out with ReflexFlow yet",
+    "reflexflow_spread": "No item rolled out with ReflexFlow yet",
+}
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_plot_of_live_rollouts_over_a_run_without_any_says_why_it_is_empty(name):
+    plain = [StepRecord(step=step, loss=1.0, items=4) for step in range(1, 40)]
+    figure = PLOTS[name].draw({"teacher-forced": plain})
+    assert summary_of(figure) == f"{LIVE[name]}."
+    assert [text.get_text() for text in figure.axes[0].texts] == [LIVE[name]]
+    both = PLOTS[name].draw({"teacher-forced": plain, "rollout": steps(40)})
+    assert [line.get_label() for line in both.axes[0].lines if line.get_label() in ARMS] == ["rollout"]
+
+
+@pytest.mark.parametrize("name", [name for name in LIVE if name != "reflexflow"])
+def test_a_plot_of_live_rollouts_shows_the_field_it_is_named_after(name):
+    values = [0.1, 0.4, 0.2]
+    records = [StepRecord(step=step + 1, loss=1.0, **{name: value}) for step, value in enumerate(values)]
+    (line,) = curves_of(PLOTS[name].draw({"rollout": records}))
+    assert line.get_ydata().tolist() == values
+
+
+def test_the_parts_of_reflexflow_are_drawn_apart():
+    records = [StepRecord(step=n, loss=1.0, reflexflow_direction=2.0, reflexflow_error=0.25) for n in range(1, 30)]
+    figure = PLOTS["reflexflow"].draw({"rollout": records})
+    direction, error = curves_of(figure)
+    assert np.allclose(direction.get_ydata(), 2.0)
+    assert np.allclose(error.get_ydata(), 0.25)
+    assert direction.get_linewidth() > error.get_linewidth()
+    assert summary_of(figure) == "rollout: direction 2, weighted error 0.25 at step 29."
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["loss", "rollout_drift", "rollout_v", "reflexflow", "drift_m1", "drift_v", "drift_m1_timestep", "ramp"],
+)
 def test_arms_differ_in_more_than_colour(name):
     named = [line for line in PLOTS[name].draw(series_of(name, 60)).axes[0].lines if line.get_label() in ARMS]
     assert len(named) == len(ARMS)
