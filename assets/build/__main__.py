@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parent.parent
-STAGES = ("art", "tokenizer", "autoencoder", "base", "export")
+STAGES = ("art", "tokenizer", "autoencoder", "base", "flow", "export")
 
 
 def main() -> None:

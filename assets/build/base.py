@@ -1,5 +1,6 @@
 """Trains the text-conditioned denoiser of the embedded base model from scratch (v-prediction, zero terminal SNR)."""
 
+import copy
 import math
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from assets.build.art import background_colours, centred, compose, contact_sheet
@@ -96,6 +98,9 @@ class BaseTraining:
     Every random number is a function of (seed, step), so a run that was cut ends where an undisturbed one does.
     """
 
+    name = "base"
+    learning_rate = LEARNING_RATE
+
     def __init__(self, work: Path, latents: torch.Tensor, tokens: torch.Tensor, empty: torch.Tensor, vocabulary: int):
         torch.manual_seed(0)
         self.work, self.latents, self.tokens, self.empty = work, latents, tokens, empty
@@ -103,19 +108,27 @@ class BaseTraining:
         self.denoiser = new_denoiser()
         self.denoiser.set_attn_processor(AttnProcessor())  # on a CPU its backward pass is the faster one at these sizes
         self.text_encoder.config._attn_implementation = "eager"
-        self.parameters = [*self.denoiser.parameters(), *self.text_encoder.parameters()]
+        self._before_training()
+        self.parameters = self.trained()
         self.average = [parameter.detach().clone() for parameter in self.parameters]
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+            self.parameters, lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
         )
         self.alphas_cumprod = new_scheduler().alphas_cumprod
         self.step = 0
         if self.checkpoint.exists():
             self._restore()
 
+    def _before_training(self) -> None:
+        """From scratch: the first values stay."""
+
+    def trained(self) -> list[torch.nn.Parameter]:
+        """What the optimizer moves."""
+        return [*self.denoiser.parameters(), *self.text_encoder.parameters()]
+
     @property
     def checkpoint(self) -> Path:
-        return self.work / "base.ckpt.pt"
+        return self.work / f"{self.name}.ckpt.pt"
 
     def save(self) -> None:
         """Writes the checkpoint aside, then moves it into place."""
@@ -133,14 +146,14 @@ class BaseTraining:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def advance(self, steps: int, decay_steps: int) -> float:
-        """One optimizer step; returns the unweighted mean squared error of v."""
-        rate = LEARNING_RATE * min(1.0, (self.step + 1) / 100)
+        """One optimizer step; returns the unweighted mean squared error of the velocity."""
+        rate = self.learning_rate * min(1.0, (self.step + 1) / 100)
         rate *= min(1.0, max(0.02, (steps - self.step) / decay_steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         noisy, timestep, tokens, target, weight = self._batch()
         with torch.autocast("cpu", torch.bfloat16):
-            text = self.text_encoder(tokens).last_hidden_state
+            text = self._text(tokens)
             prediction = self.denoiser(noisy, timestep, text).sample.float()
         error = (prediction - target).pow(2).mean((1, 2, 3))
         (error * weight).mean().backward()
@@ -152,28 +165,40 @@ class BaseTraining:
         torch._foreach_lerp_(self.average, [parameter.detach() for parameter in self.parameters], 1 - decay)
         return error.mean().item()
 
+    def _text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.text_encoder(tokens).last_hidden_state
+
     def _batch(self) -> tuple[torch.Tensor, ...]:
         random = torch.Generator().manual_seed(self.step)
-        picks = torch.randint(0, len(self.latents), (BATCH,), generator=random)
-        dropped = torch.rand(BATCH, 1, generator=random) < CAPTION_DROPOUT
+        clean, tokens = self._pictures(random)
         timestep = torch.randint(0, 1000, (BATCH,), generator=random)
-        clean = self.latents[picks]
         noise = torch.randn(clean.shape, generator=random)
         signal = self.alphas_cumprod[timestep]
         alpha, sigma = (value.sqrt()[:, None, None, None] for value in (signal, 1 - signal))
         snr = signal / (1 - signal)
         weight = (snr.clamp(max=5) / (snr + 1)).clamp(min=0.15)  # min-SNR for v, with a floor for the noisiest steps
-        tokens = torch.where(dropped, self.empty, self.tokens[picks])
         return alpha * clean + sigma * noise, timestep, tokens, alpha * noise - sigma * clean, weight
+
+    def _pictures(self, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        picks = torch.randint(0, len(self.latents), (BATCH,), generator=random)
+        dropped = torch.rand(BATCH, 1, generator=random) < CAPTION_DROPOUT
+        return self.latents[picks], torch.where(dropped, self.empty, self.tokens[picks])
+
+    def scheduler(self) -> SchedulerMixin:
+        """What the pipeline samples with."""
+        return new_scheduler()
 
     def pipeline(self, autoencoder: AutoencoderTiny, tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
         """The averaged weights as a pipeline of their own."""
-        denoiser, text_encoder = new_denoiser(), new_text_encoder(len(tokenizer))
+        denoiser, text_encoder = copy.deepcopy(self.denoiser), copy.deepcopy(self.text_encoder)
+        places = {id(mine): place for mine, place in zip(self.trained(), self.average, strict=True)}
         with torch.no_grad():
-            for mine, averaged in zip([*denoiser.parameters(), *text_encoder.parameters()], self.average, strict=True):
-                mine.copy_(averaged)
+            for copied, original in ((denoiser, self.denoiser), (text_encoder, self.text_encoder)):
+                for mine, theirs in zip(copied.parameters(), original.parameters(), strict=True):
+                    if id(theirs) in places:
+                        mine.copy_(places[id(theirs)])
         return StableDiffusionPipeline(
-            vae=autoencoder, text_encoder=text_encoder, tokenizer=tokenizer, unet=denoiser, scheduler=new_scheduler(),
+            vae=autoencoder, text_encoder=text_encoder, tokenizer=tokenizer, unet=denoiser, scheduler=self.scheduler(),
             safety_checker=None, feature_extractor=None, requires_safety_checker=False,
         )  # fmt: skip
 
@@ -190,7 +215,7 @@ def evaluation_grid(pipeline: StableDiffusionPipeline, steps: int = 20, guidance
 
 
 def train_base(
-    training: BaseTraining, autoencoder, tokenizer, steps: int = STEPS, decay_steps: int = DECAY_STEPS, log=print
+    training: BaseTraining, autoencoder, tokenizer, steps: int, decay_steps: int, log=print
 ) -> None:
     """Trains up to ``steps``, from the checkpoint if there is one, with a picture of the grid now and then."""
     started, first, errors = time.time(), training.step, []
@@ -200,10 +225,10 @@ def train_base(
             raise FloatingPointError(f"the loss is not finite at step {training.step}")
         if training.step % 100 == 0:
             rate = (training.step - first) * BATCH / (time.time() - started)
-            log(f"base {training.step}/{steps}: error {sum(errors) / len(errors):.4f}, {rate:.0f} pictures/s")
+            log(f"{training.name} {training.step}/{steps}: error {sum(errors) / len(errors):.4f}, {rate:.0f} pictures/s")
             errors.clear()
         if training.step % CHECKPOINT_EVERY == 0 or training.step == steps:
             training.save()
         if training.step % GRID_EVERY == 0 or training.step == steps:
             grid = evaluation_grid(training.pipeline(autoencoder, tokenizer))
-            grid.save(training.work / f"grid-{training.step:06d}.png")
+            grid.save(training.work / f"{training.name}-grid-{training.step:06d}.png")

@@ -10,7 +10,16 @@ from transformers import CLIPTokenizer
 
 from assets.build.art import fetch, narrow_set, save_subjects, wide_set
 from assets.build.autoencoder import train_autoencoder
-from assets.build.base import BaseTraining, encode_training_set, evaluation_grid, token_ids, train_base
+from assets.build.base import (
+    DECAY_STEPS,
+    STEPS,
+    BaseTraining,
+    encode_training_set,
+    evaluation_grid,
+    token_ids,
+    train_base,
+)
+from assets.build.flow import FLOW_DECAY_STEPS, FLOW_STEPS, FlowTraining
 from assets.build.tokenizer import build_tokenizer
 
 
@@ -37,42 +46,50 @@ def autoencoder(work: Path, assets: Path) -> None:
     train_autoencoder(np.load(work / "wide.npy"), work / "vae", log=_log)
 
 
-def _training(work: Path) -> tuple[BaseTraining, AutoencoderTiny, CLIPTokenizer]:
+def _training(work: Path, kind: type[BaseTraining]) -> tuple[BaseTraining, AutoencoderTiny, CLIPTokenizer]:
     vae = AutoencoderTiny.from_pretrained(work / "vae")
     words = CLIPTokenizer.from_pretrained(str(work / "tokenizer"))
     icons = {
         tuple(name.split("|")): torch.from_numpy(picture) for name, picture in np.load(work / "narrow.npz").items()
     }
     latents, tokens = encode_training_set(icons, vae, words)
-    training = BaseTraining(work, latents, tokens, token_ids(words, [""]), len(words))
+    training = kind(work, latents, tokens, token_ids(words, [""]), len(words))
     return training, vae, words
 
 
 def base(work: Path, assets: Path) -> None:
     """Trains the denoiser and the text encoder, from the last checkpoint if there is one."""
-    training, vae, words = _training(work)
-    train_base(training, vae, words, log=_log)
+    training, vae, words = _training(work, BaseTraining)
+    train_base(training, vae, words, STEPS, DECAY_STEPS, log=_log)
+
+
+def flow(work: Path, assets: Path) -> None:
+    """Converts the trained denoiser to flow matching, from the last checkpoint if there is one."""
+    training, vae, words = _training(work, FlowTraining)
+    train_base(training, vae, words, FLOW_STEPS, FLOW_DECAY_STEPS, log=_log)
 
 
 def export(work: Path, assets: Path) -> None:
-    """Writes the folder that ``StableDiffusionPipeline.from_pretrained`` loads, and its evaluation grid.
+    """Writes both folders that ``StableDiffusionPipeline.from_pretrained`` loads, and their evaluation grids.
 
     The text encoder stays in float32: transformers loads a model in the type it was saved in, diffusers in float32,
     and a folder in float16 throughout would mix the two.
     """
-    training, vae, words = _training(work)
-    pipeline = training.pipeline(vae, words)
     (assets / "pictures").mkdir(exist_ok=True)
-    evaluation_grid(pipeline).save(assets / "pictures" / "base-samples.png")
-    pipeline.unet.to(torch.float16)
-    pipeline.vae.to(torch.float16)
-    pipeline.save_pretrained(assets / "base")
-    _forget(assets / "base" / "vae" / "config.json", "block_out_channels")
-    _log(f"exported step {training.step} to {assets / 'base'}")
+    for kind, folder in ((BaseTraining, assets / "base"), (FlowTraining, assets / "base-flow")):
+        training, vae, words = _training(work, kind)
+        pipeline = training.pipeline(vae, words)
+        evaluation_grid(pipeline).save(assets / "pictures" / f"{folder.name}-samples.png")
+        pipeline.unet.set_default_attn_processor()
+        pipeline.unet.to(torch.float16)
+        pipeline.vae.to(torch.float16)
+        pipeline.save_pretrained(folder)
+        # the autoencoder writes the first of itself and warns of it when it reads it back; the second is a path here
+        _forget(folder / "vae" / "config.json", "block_out_channels", "_name_or_path")
+        _log(f"exported step {training.step} to {folder}")
 
 
-def _forget(config: Path, key: str) -> None:
-    """Removes a key that the autoencoder writes of itself and warns of when it reads it back."""
-    values = json.loads(config.read_text())
-    values.pop(key, None)
+def _forget(config: Path, *keys: str) -> None:
+    """Removes keys from a configuration."""
+    values = {name: value for name, value in json.loads(config.read_text()).items() if name not in keys}
     config.write_text(json.dumps(values, indent=2) + "\n")
