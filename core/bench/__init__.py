@@ -8,6 +8,9 @@ from core.errors import ConfigError, Problem
 BENCHES: dict[str, str] = {
     "calls": "core.bench.calls:measure",
     "steps": "core.bench.steps:measure",
+    "visited": "core.bench.visited:measure",
+    "memory": "core.bench.memory:measure",
+    "forecast": "core.bench.forecast:measure",
     "page": "core.bench.page:measure",
 }
 """Name to the function that measures and prints."""

@@ -9,22 +9,29 @@ from pathlib import Path
 import torch
 
 from core.config.presets import resolve_config
+from core.runs import journal
 from core.runs.folder import RunFolder
+from core.runs.records import StepRecord, records_from
 from core.training.build import Parts, build, make_accelerator
 from core.training.loop import Loop
 from core.training.report import Report
 
 
-def demo_loop(folder: Path, **changes: object) -> Loop:
-    """A training loop of the demo preset, with no pictures and no probe, in a throw-away run folder."""
+def demo_loop(folder: Path, preset: str = "demo", **changes: object) -> Loop:
+    """A training loop of a demo preset, with no pictures and no probe, in a throw-away run folder."""
     overrides = {
         "validation_prompts": (), "drift_pairs": 0, "with_prior_preservation": False, "max_train_steps": 10_000,
         "checkpointing_steps": 0, **changes,
     }  # fmt: skip
-    config = resolve_config("demo", overrides=overrides)
+    config = resolve_config(preset, overrides=overrides)
     run = RunFolder.create(folder, "bench", config)
     report = Report(run, None)
     return Loop(run, build(config, folder / "class", report, make_accelerator(config)), report)
+
+
+def last_record(loop: Loop) -> StepRecord:
+    """Of the step that was taken last."""
+    return records_from(StepRecord, journal.read_all(loop.folder.metrics_path)[-1:])[0]
 
 
 def throw_away() -> "tempfile.TemporaryDirectory[str]":

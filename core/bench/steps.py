@@ -6,9 +6,7 @@ from pathlib import Path
 import torch
 
 from core.bench import figure
-from core.bench.network import bare_inputs, demo_loop, seconds, throw_away
-from core.runs import journal
-from core.runs.records import StepRecord, records_from
+from core.bench.network import bare_inputs, demo_loop, last_record, seconds, throw_away
 from core.training.batches import Position
 from core.training.loop import Loop
 
@@ -51,11 +49,7 @@ def _plain_against_bare(loop: Loop, size: int) -> tuple[float, float, float]:
 
 def _own_step(loop: Loop) -> float:
     loop.take_step()
-    return _records(loop)[-1].seconds
-
-
-def _records(loop: Loop) -> list[StepRecord]:
-    return records_from(StepRecord, journal.read_all(loop.folder.metrics_path))
+    return last_record(loop).seconds
 
 
 def _rollout_against_parts(rollout_loop: Loop, plain_loop: Loop) -> None:
