@@ -122,7 +122,7 @@ def _wire(parts: Parts, page: gr.Blocks) -> None:
         **QUIET,
     ).then(**parts.chains["tick"]).then(**parts.chains["preview"]).then(**parts.chains["listing"]).then(
         **parts.chains["review"]
-    )
+    ).then(**parts.chains["settle"])
 
 
 def tick(parts: Parts, values: Sequence[Any]) -> Any:

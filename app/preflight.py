@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from app.datasets import advice, count_text, read_folder
 from app.html import Level
-from core.config.paths import EMBEDDED_BASE, EMBEDDED_BASE_DIR, resolve_path
+from app.measured import cost_finding, level_finding
+from core.config.paths import EMBEDDED_BASES, resolve_path
 from core.config.run import RunConfig
 from core.config.supported import check_supported
 from core.errors import DataError, Problem, RunError, WorkbenchError
@@ -25,7 +26,7 @@ class Check:
     """One finding.
 
     Attributes:
-        level: ``pass``, ``warn`` (may go on) or ``fail`` (cannot start).
+        level: ``pass``, ``info`` (not known yet), ``warn`` (may go on) or ``fail`` (cannot start).
         title: What was checked.
         text: What was found, and what to do.
     """
@@ -52,6 +53,7 @@ def preflight(
         checks += [_supported(config), _base(config), _data(config), _prompts(config)]
         if mode == "ab":
             checks.append(_arms(config, too_long))
+        checks += _measured(config, workspace)
     return [*checks, _writable(workspace), _disk(workspace), _idle(workspace)]
 
 
@@ -64,14 +66,15 @@ def _supported(config: RunConfig) -> Check:
 
 def _base(config: RunConfig) -> Check:
     name = config.model.pretrained_model_name_or_path
-    folder = EMBEDDED_BASE_DIR if name == EMBEDDED_BASE else resolve_path(name)
+    folder = EMBEDDED_BASES[name] if name in EMBEDDED_BASES else resolve_path(name)
     if (folder / "model_index.json").is_file():
         return Check("pass", "Base model", f"{name} is a model folder.")
-    if name == EMBEDDED_BASE:
+    if name in EMBEDDED_BASES:
         return Check(
             "fail",
             "Base model",
-            "pretrained_model_name_or_path must be a model, got embedded, whose folder assets/base is not complete",
+            f"pretrained_model_name_or_path must be a model, got {name}, whose folder assets/{folder.name} is not "
+            "complete",
         )
     if folder.exists() or name.startswith((".", "/", "~")):
         return Check(
@@ -119,6 +122,13 @@ def _arms(config: RunConfig, too_long: bool) -> Check:
     except WorkbenchError as error:
         return Check("fail", "Arms", str(error))
     return Check("pass", "Arms", f"{len(arms)} arms that differ in the rollout alone.")
+
+
+def _measured(config: RunConfig, workspace: Workspace) -> list[Check]:
+    """Cost, and whether the pictures can be told apart where rollouts start; neither stops a start."""
+    cost, level = cost_finding(workspace.root, config), level_finding(workspace.root, config)
+    found = [Check(cost[0], "Cost", cost[1])]
+    return found if level is None else [*found, Check(level[0], "Identifiability", level[1])]
 
 
 def _writable(workspace: Workspace) -> Check:

@@ -35,6 +35,8 @@ from core.runs.experiment import (
 )
 from core.runs.folder import RunFolder
 from core.runs.lock import starting, training_in_progress
+from core.runs.measurement import Measurement, find_measurement
+from core.runs.measuring import measuring_state, start_measurement
 from core.runs.process import advance_stop, start_run, stop_run
 from core.runs.workspace import Workspace
 
@@ -136,6 +138,26 @@ class Workbench:
             folder = config.data.instance_data_dir
             stem = stem if folder == known.config.data.instance_data_dir else slug(Path(folder).name) or stem
         return f"{stem}-ab" if mode == "ab" else stem
+
+    def measurement(self, config: RunConfig) -> Measurement | None:
+        """What was measured here for a training with this workload, whatever its rollout."""
+        return find_measurement(self.workspace.root, config)
+
+    def measure(self, config: RunConfig) -> None:
+        """Starts a measurement in the background.
+
+        Raises:
+            WorkbenchError: If this version cannot train it, or something else is in progress.
+        """
+        problems = check_supported(config)
+        if problems:
+            raise ConfigError(problems)
+        start_measurement(self.workspace.root, config)
+
+    def is_measuring(self, config: RunConfig) -> bool:
+        """Whether a measurement for such a training runs."""
+        state = measuring_state(self.workspace.root, config)
+        return state is not None and state.live
 
     def plain_step_seconds(self, config: RunConfig) -> float | None:
         """Median seconds of a step without rollout, from the latest training that is alike in what decides it."""

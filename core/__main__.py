@@ -159,6 +159,22 @@ def _drive(experiment) -> None:
 
 
 @app.command()
+def forecast(
+    source: Source, preset: Base = "demo", changes: Changes = None, workspace: WorkspaceOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:  # fmt: skip
+    """Measures what a training would cost on this machine, without training; the page shows it afterwards."""
+    config = _config(source, preset, changes, workspace)
+    from core.training import forecasting
+
+    found = forecasting.measure_here(config, _workspace(workspace))
+    if as_json:
+        print(json.dumps(forecasting.as_json(config, found)))
+    else:
+        print("\n".join(forecasting.as_lines(config, found)))
+
+
+@app.command()
 def sample(
     run: Run,
     prompt: Annotated[list[str], typer.Option("--prompt", help="What to draw; may be repeated.")],
@@ -229,7 +245,9 @@ def stop(
 
 @app.command()
 def bench(
-    only: Annotated[list[str] | None, typer.Option("--only", help="calls, steps or page; default: all.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="calls, steps, visited, memory, forecast or page; default: all.")
+    ] = None,
 ) -> None:
     """Measures what the README claims; run it with nothing else on the machine."""
     from core.bench import run_benches

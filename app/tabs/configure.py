@@ -12,8 +12,9 @@ from gradio.utils import get_upload_folder
 
 from app.form import config_of, make_input, marks, try_config, values_of
 from app.html import checklist, empty, sentences
+from app.measured import assumed, cost_cards
 from app.parts import ACT, QUIET, Parts, go_to, text_output
-from app.previews import about, cost_cards, differences, rollout_charts
+from app.previews import about, differences, rollout_charts
 from app.sentences import in_force
 from app.tabs import data
 from core.config.fields import ROLLOUT_BLOCK
@@ -32,6 +33,8 @@ FIRST = (
     "start_step",
     "sampler",
     "target",
+    "mode",
+    "reflexflow",
 )
 """Rollout options that stand beside the previews; the others follow in a fold."""
 KEEP = "(preset, ...values) => JSON.stringify({preset, values})"
@@ -202,13 +205,13 @@ def preview(parts: Parts, preset_name: str, raw: Any) -> list[Any]:
     if config is None:
         return [marks(problems), *(gr.skip() for _ in range(8))]
     presets = parts.workbench.presets()
-    base = presets.get(preset_name)
+    base, measurement = presets.get(preset_name), parts.workbench.measurement(config)
     text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False)
     return [
         "",
         about(base) if base else empty("This preset is no longer there."),
-        cost_cards(config),
-        sentences(in_force(config)),
+        cost_cards(config, measurement),
+        sentences([*in_force(config), *assumed(config, measurement)]),
         rollout_charts(parts.workbench, config),
         differences(base, config) if base else "",
         parts.workbench.command(config, preset_name, "ab") if base else "",

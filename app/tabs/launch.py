@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,9 @@ import gradio as gr
 
 from app.form import config_of, heading, marks, to_input, try_config
 from app.html import cards, checklist, empty, table
+from app.measured import times
 from app.parts import ACT, QUIET, Parts, go_to, text_output
 from app.preflight import preflight
-from app.previews import items_per_step
 from app.sentences import LOOK_FOR
 from app.view import duration
 from app.workbench import TOO_LONG, Workbench
@@ -19,10 +20,13 @@ from core.config.flat import difference
 from core.config.run import RunConfig
 from core.config.spec import option_specs
 from core.errors import ConfigError, WorkbenchError
-from core.rollout.cost import forecast
 from core.runs.arms import DEFAULT_ARMS, arm_of
+from core.runs.cost import forecast_of
 
 PROBLEMS = "The settings have problems: see the list above."
+POLL_SECONDS = 0.5
+PATIENCE = 300.0
+"""Seconds that the page waits for a measurement; it goes on all the same."""
 MODES = [("A/B: with and without rollout", "ab"), ("Single run", "single")]
 
 
@@ -56,6 +60,11 @@ def build(parts: Parts) -> None:
         with gr.Column(scale=6, min_width=320):
             gr.Markdown("## Before the start", elem_classes=["rw-heading"])
             parts["launch.checks"] = text_output("preflight")
+            with gr.Row(elem_classes=["rw-actions"]):
+                parts["launch.measure"] = gr.Button(
+                    "Measure (about 10 s)", size="sm", scale=0, min_width=190, elem_id="measure"
+                )
+            parts["launch.measure-message"] = text_output("measure-message")
     gr.Markdown("## What it takes", elem_classes=["rw-heading"])
     parts["launch.forecast"] = text_output("forecast")
     gr.Markdown("## What differs between the arms", elem_classes=["rw-heading"])
@@ -67,7 +76,10 @@ def wire(parts: Parts) -> None:
     gr.on(
         [parts["launch.mode"].input, parts["launch.too-long"].input, parts["tab.launch"].select],
         **parts.chains["review"],
-    )
+    ).then(**parts.chains["settle"])
+    parts["launch.measure"].click(**parts.chains["measure"]).then(**parts.chains["review"]).then(
+        **parts.chains["settle"]
+    ).then(**parts.chains["preview"])
     parts["launch.start"].click(**parts.chains["start"]).then(**parts.chains["remember"]).then(**parts.chains["tick"])
 
 
@@ -75,11 +87,19 @@ def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
     mode, too_long, name = parts["launch.mode"], parts["launch.too-long"], parts["launch.name"]
     preset = parts["configure.preset"]
-    parts.chains["review"] = {
-        "fn": lambda kind, third, name, *raw: review(parts, kind, third, name, raw),
-        "inputs": [mode, too_long, preset, *parts.options],
-        "outputs": [parts[f"launch.{slot}"] for slot in ("start", "too-long", "name", "checks", "forecast", "arms")],
-        **QUIET,
+    shown = ("start", "too-long", "name", "measure", "checks", "forecast", "arms")
+    for chain, render in (("review", review), ("settle", settle)):
+        parts.chains[chain] = {
+            "fn": lambda kind, third, name, *raw, render=render: render(parts, kind, third, name, raw),
+            "inputs": [mode, too_long, preset, *parts.options],
+            "outputs": [parts[f"launch.{slot}"] for slot in shown],
+            **QUIET,
+        }
+    parts.chains["measure"] = {
+        "fn": lambda *raw: measure(parts, raw),
+        "inputs": parts.options,
+        "outputs": parts["launch.measure-message"],
+        **ACT,
     }
     parts.chains["start"] = {
         "fn": lambda kind, third, title, name, *raw: start(parts, kind, third, title, name, raw),
@@ -105,26 +125,65 @@ def review(parts: Parts, mode: str, too_long: bool, preset: str, raw: Any) -> li
         gr.Button("Start A/B" if mode == "ab" else "Start single run"),
         gr.Checkbox(visible=mode == "ab"),
         gr.Textbox(placeholder=parts.workbench.default_name(config, mode, preset)),
+        measure_button(parts.workbench, config),
         checklist([(check.level, check.title, check.text) for check in checks]),
         forecast_cards(parts.workbench, config, arms) if config else empty(PROBLEMS),
         arms_table(config, arms) if config else empty(PROBLEMS),
     ]
 
 
+def measure_button(workbench: Workbench, config: RunConfig | None) -> gr.Button:
+    """[Measure], with what it is good for now."""
+    if config is None:
+        return gr.Button("Measure (about 10 s)", interactive=False)
+    if workbench.is_measuring(config):
+        return gr.Button("Measuring …", interactive=False)
+    known = workbench.measurement(config) is not None
+    return gr.Button("Measure again (about 10 s)" if known else "Measure (about 10 s)", interactive=True)
+
+
+def measure(parts: Parts, raw: Any) -> str:
+    """Starts a measurement in a process of its own; says why where that cannot be."""
+    try:
+        parts.workbench.measure(config_of(raw))
+    except ConfigError as error:
+        return checklist([("fail", "Measure", problem.message) for problem in error.problems])
+    except WorkbenchError as error:
+        return checklist([("fail", "Measure", str(error))])
+    return ""
+
+
+def settle(parts: Parts, mode: str, too_long: bool, preset: str, raw: Any) -> Any:
+    """Waits for a measurement that runs, then shows everything anew; nothing where none does.
+
+    Only this page's view waits: the measurement is a process of its own, and its result a file.
+    """
+    config, _ = try_config(raw)
+    if config is None or not parts.workbench.is_measuring(config):
+        return gr.skip()
+    deadline = time.monotonic() + PATIENCE
+    while parts.workbench.is_measuring(config) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return review(parts, mode, too_long, preset, raw)
+
+
 def forecast_cards(workbench: Workbench, config: RunConfig, arms: list[str]) -> str:
-    """What each arm takes: steps times the length of a step, in minutes where a training like it was measured here."""
-    plain = workbench.plain_step_seconds(config)
+    """What each arm takes: steps times the length of a step, in minutes where it or one like it was measured here."""
+    measurement = workbench.measurement(config)
+    plain = workbench.plain_step_seconds(config) if measurement is None else None
     shown = {}
     for name, own in configs_of(config, arms).items():
-        steps, options = own.training.max_train_steps, own.scheduled_sampling
-        cost = forecast(options, items_per_step(own), steps, last=own.last_timestep)
-        factor = cost.relative_step_time if options.enabled else 1.0
-        extra = f"; rollout: {cost.rollout_forwards_per_item:.2f} forwards an item" if options.enabled else ""
-        work = f"{steps} steps, each {factor:.2f} × a plain one{extra}"
-        if plain is None:
-            shown[name] = (f"{steps} × {factor:.2f}", f"{work}. Minutes are known after a first training like it.")
+        cost, steps = forecast_of(own, measurement), own.training.max_train_steps
+        taken = cost.seconds_per_step if plain is None else plain * cost.relative_step_time
+        extra = f"; rollout: {cost.rollout_forwards_per_item:.2f} forwards an item"
+        visited = f", {cost.trained_per_item:.2f} states trained" if cost.trained_per_item > 1 else ""
+        work = (
+            f"{steps} steps, each {times(cost)} a plain one{extra if own.scheduled_sampling.enabled else ''}{visited}"
+        )
+        if taken is None:
+            shown[name] = (f"{steps} × {times(cost)}", f"{work}. Minutes are known after a measurement.")
         else:
-            shown[name] = (f"about {duration(plain * factor * steps)}", f"{work}. Without loading and samples.")
+            shown[name] = (f"about {duration(taken * steps)}", f"{work}. Without loading and samples.")
     return cards(shown)
 
 

@@ -11,17 +11,28 @@ import gradio as gr
 
 from app.charts import draw
 from app.entries import Entry
-from app.html import empty, escape
+from app.html import empty, escape, figures
 from app.journals import file_signature
+from app.measured import facts_table
 from app.parts import ACT, QUIET, Live, Parts, Rendered, go_to, text_output
 from app.pictures import samples_html
 from app.samples import samples_of
 from app.serve import publish
 from app.view import status_cards
+from core.runs.cost import COST_FILE, FACTS_FILE
 
 STEP_PLOTS = ("loss", "probability", "rollout_length", "rollout_drift")
 DRIFT_PLOTS = ("drift_m1", "drift_v", "drift_m1_timestep")
 MORE_PLOTS = ("grad_norm", "learning_rate")
+LIVE_PLOTS = {
+    "rollout_v": "rollout_v",
+    "rollout_g2": "rollout_g2",
+    "posterior_entropy": "posterior_entropy",
+    "posterior_nearest": "posterior_nearest",
+    "reflexflow": "reflexflow_direction",
+    "reflexflow_spread": "reflexflow_spread",
+}
+"""Plots that few trainings have data for, and the record's field that tells."""
 LOG_BYTES = 6000
 NOTHING = "Nothing to show yet: start a training on the Launch tab, or choose one above."
 
@@ -41,12 +52,14 @@ def build(parts: Parts) -> None:
         )
         parts["monitor.compare"] = gr.Button("Compare", variant="primary", scale=0, min_width=130, elem_id="to-compare")
     parts["monitor.status"] = text_output("status")
+    parts["monitor.facts"] = text_output("facts")
     gr.Markdown("## Samples", elem_classes=["rw-heading"])
     parts["monitor.samples"] = text_output("monitor-samples")
     gr.Markdown("## Drift: how far the model's own states lie from the true path", elem_classes=["rw-heading"])
     with gr.Row(elem_classes=["rw-plots"]):
         for name in ("drift_m1", "drift_v", "rollout_drift"):
             parts[f"monitor.{name}"] = text_output(f"plot-{name}", elem_classes=["rw-plot"])
+    parts["monitor.live"] = text_output("plots-live")
     gr.Markdown("## Training", elem_classes=["rw-heading"])
     with gr.Row(elem_classes=["rw-plots"]):
         for name in ("loss", "probability", "rollout_length"):
@@ -70,6 +83,8 @@ def _register(parts: Parts) -> None:
 
     live("pick", [parts["monitor.pick"]], lambda known, picked: render_choices(parts, known, picked))
     live("status", [parts["monitor.status"]], lambda known, picked: render_status(parts, known, picked))
+    live("facts", [parts["monitor.facts"]], lambda known, picked: render_facts(parts, known, picked))
+    live("live", [parts["monitor.live"]], lambda known, picked: render_live_plots(parts, known, picked))
     live("samples", [parts["monitor.samples"]], lambda known, picked: render_samples(parts, known, picked))
     for name in (*STEP_PLOTS, *DRIFT_PLOTS, *MORE_PLOTS):
         live(name, [parts[f"monitor.{name}"]], lambda known, picked, name=name: render_plot(parts, known, picked, name))
@@ -101,6 +116,38 @@ def render_status(parts: Parts, known: str, picked: str) -> Rendered:
         return ("none", [empty(NOTHING)]) if known != "none" else (known, None)
     html = status_cards(parts.workbench, entry)
     return (html_signature(html), [html]) if html_signature(html) != known else (known, None)
+
+
+def render_facts(parts: Parts, known: str, picked: str) -> Rendered:
+    """What is in force and what it costs, an arm a column; nothing for a training without rollout."""
+    entry = parts.workbench.entry(picked)
+    if entry is None:
+        return ("none", [""]) if known != "none" else (known, None)
+    paths = [arm.folder.path / name for arm in entry.arms for name in (COST_FILE, FACTS_FILE)]
+    signature = f"{picked} {file_signature(*paths)}"
+    if signature == known:
+        return known, None
+    return signature, [facts_table({arm.label: arm.folder for arm in entry.arms})]
+
+
+def render_live_plots(parts: Parts, known: str, picked: str) -> Rendered:
+    """What the rollouts of the training itself tell, those plots only that there is something to draw in."""
+    entry = parts.workbench.entry(picked)
+    if entry is None:
+        return ("none", [""]) if known != "none" else (known, None)
+    signature = f"{picked} {file_signature(*(arm.folder.metrics_path for arm in entry.arms))}"
+    if signature == known:
+        return known, None
+    records = series(parts, entry, False)
+    names = [name for name, field in LIVE_PLOTS.items() if _is_recorded(records, field)]
+    charts = parts.workbench.charts
+    drawn = [charts.show(name, picked, signature, lambda: records, live=not entry.final) for name in names]
+    own = " ".join(f"{name} {shown}" for name, (_, shown) in zip(names, drawn, strict=True)) if drawn else signature
+    return (known, None) if own == known else (own, [figures(html for html, _ in drawn) if drawn else ""])
+
+
+def _is_recorded(records: dict[str, list], field: str) -> bool:
+    return any(getattr(record, field) is not None for arm in records.values() for record in arm)
 
 
 def html_signature(html: str) -> str:

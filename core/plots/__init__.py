@@ -102,7 +102,13 @@ PLOTS: dict[str, Plot] = {
         Plot("learning_rate", "Learning rate", "Learning rate of each step.", "steps", "learning_rate"),
         Plot("ramp", "Probability over the training", "The chance of a rollout at each step.", "preview", "ramp"),
         Plot("offsets", "Rollout lengths drawn", "How often each length k is drawn.", "preview", "offsets"),
-        Plot("touched", "Timesteps touched", "Where rollouts start and what they pass.", "preview", "touched"),
+        Plot(
+            "touched",
+            "Timesteps touched",
+            "Where rollouts start and what they pass. Safe: up to there anchored targets do not smooth, if measured.",
+            "preview",
+            "touched",
+        ),
         Plot("cost", "Cost of a training step", "Time of a step relative to plain training.", "preview", "cost"),
     )
 }

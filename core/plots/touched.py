@@ -51,7 +51,7 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
         summary.append(f"{label}: most pass timestep {middle[peak]:.0f}, {share:.0%} of the picked items")
     levels = {preview.level_timestep for preview in shown.values() if preview.level_timestep is not None}
     for level in sorted(levels):
-        axes.axvline(level, color=SUBDUED, linewidth=1.2, linestyle=(0, (2, 2)), label="safe level")
+        axes.axvline(level, color=SUBDUED, linewidth=1.2, linestyle=(0, (2, 2)), label="safe")
         summary.append(f"anchored targets are safe up to timestep {level:.0f}")
     axes.set_ylim(bottom=0)
     axes.invert_xaxis()

@@ -49,7 +49,7 @@ class Cost:
     """What ``cost.json`` holds.
 
     Attributes:
-        predicted: None where nothing was.
+        predicted: The numbers of the forecast, by their names in `core.rollout.cost.Forecast`.
         calibration: The dry run that it was predicted from.
         measured: None before the run's end.
     """
@@ -154,15 +154,15 @@ def measure_records(records: Sequence[StepRecord], plain_seconds: float) -> Meas
     """
     shown = records[WARM_UP:] if len(records) > WARM_UP else records
     items = max(sum(record.items for record in shown), 1)
-    seconds = [record.seconds for record in shown if math.isfinite(record.seconds)] or [math.nan]
-    mean = statistics.fmean(seconds)
+    seconds = [record.seconds for record in shown if math.isfinite(record.seconds)]
+    mean = statistics.fmean(seconds) if seconds else math.nan
     return Measured(
         steps=len(shown),
         calls_per_step=statistics.fmean(record.rollout_calls for record in shown),
         forwards_per_item=sum(record.rollout_forwards for record in shown) / items,
         trained_per_item=sum(record.trained_states for record in shown) / items,
         seconds_per_step=mean,
-        median_seconds=statistics.median(seconds),
+        median_seconds=statistics.median(seconds) if seconds else math.nan,
         relative_step_time=mean / plain_seconds if plain_seconds > 0 else None,
     )
 

@@ -32,6 +32,7 @@ class StepRecord:
         max_offset: Largest k.
         rollout_calls: Model calls that the rollouts took.
         rollout_forwards: The same in items: the sum of the calls' batch sizes.
+        below_grid: Items that stayed teacher-forced because their timestep lies below the inference grid's first point.
         trained_states: States that were trained: the items in fresh mode, in visited mode every state of every rollout.
         rollout_drift: rms(rolled - noisy) / sqrt(alpha² m2 + sigma²) over rolled items; None when there was none.
         rollout_v: V live: ln(mean rolled² / mean noisy²) over rolled states, paired; below 0 they are shrunk. None
@@ -62,6 +63,7 @@ class StepRecord:
     max_offset: int = 0
     rollout_calls: int = 0
     rollout_forwards: int = 0
+    below_grid: int = 0
     trained_states: int = 0
     rollout_drift: float | None = None
     rollout_v: float | None = None
@@ -96,6 +98,7 @@ class StepRecord:
             max_offset=_count(data, "max_offset"),
             rollout_calls=_count(data, "rollout_calls"),
             rollout_forwards=_count(data, "rollout_forwards"),
+            below_grid=_count(data, "below_grid"),
             trained_states=_count(data, "trained_states"),
             rollout_drift=_optional(data, "rollout_drift"),
             rollout_v=_optional(data, "rollout_v"),

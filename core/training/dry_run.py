@@ -109,7 +109,8 @@ def _train(parts: Parts, batch: Batch) -> Work:
     def backward(loss: Tensor) -> None:
         accelerator.backward(loss)
 
-    trainer = Trainer(parts.network, family.network, family.predict, backward, nullcontext)
+    # the bare network: processes do not wait for each other here, and may take different numbers of rounds
+    trainer = Trainer(family.network, family.network, family.predict, backward, nullcontext)
     return lambda: fresh_step(trainer, batch, parts.options)
 
 

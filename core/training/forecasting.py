@@ -48,7 +48,9 @@ def as_json(config: RunConfig, found: Measurement) -> dict[str, Any]:
 def as_lines(config: RunConfig, found: Measurement) -> Iterator[str]:
     """The same for people."""
     cost, facts, steps = forecast_of(config, found), found.facts, config.training.max_train_steps
-    seconds, plain = cost.seconds_per_step or 0.0, cost.plain_seconds_per_step or 0.0
+    seconds, plain = cost.seconds_per_step, cost.plain_seconds_per_step
+    assert seconds is not None
+    assert plain is not None
     yield f"seconds per step       {seconds:.3f} with rollout, {plain:.3f} without, on {found.device}"
     yield f"relative step time     {cost.relative_step_time:.2f} × a plain one"
     yield f"whole training         {steps} steps, {steps * seconds / 60:.1f} min ({steps * plain / 60:.1f} without)"

@@ -149,7 +149,7 @@ class Loop:
         self, outcomes: list[StepOutcome], rate: float, grad_norm: float, probability: float, seconds: float
     ) -> None:
         loss = sum(outcome.loss.item() for outcome in outcomes) / len(outcomes)
-        steps = torch.cat([outcome.steps for outcome in outcomes])
+        steps = torch.cat([outcome.plan.steps for outcome in outcomes])
         scaled = self.parts.accelerator.scaler is not None  # fp16 skips the steps whose gradient overflows
         for name, value in (("loss", loss), ("gradient", 0.0 if scaled else grad_norm)):
             if not math.isfinite(value):
@@ -161,6 +161,7 @@ class Loop:
             rolled=int((steps > 0).sum()), items=len(steps), mean_offset=float(steps.float().mean()),
             max_offset=int(steps.max()), rollout_calls=sum(outcome.calls for outcome in outcomes),
             rollout_forwards=sum(outcome.forwards for outcome in outcomes),
+            below_grid=sum(outcome.plan.below_grid for outcome in outcomes),
             trained_states=sum(outcome.trained for outcome in outcomes), seconds=seconds, elapsed=self.elapsed,
             memory_mb=_memory_mb(self.parts.accelerator.device),
             **live_means([outcome.tally for outcome in outcomes]),

@@ -9,13 +9,16 @@ import psutil
 import torch
 
 from core.errors import RunError
+from core.runs.cost import write_measured, write_predicted
 from core.runs.files import write_whole
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.lock import hold_training_lock
+from core.runs.records import record_event
 from core.runs.status import live_process
 from core.runs.workspace import workspace_of
-from core.training.build import build, make_accelerator
+from core.training.build import Parts, build, make_accelerator
+from core.training.dry_run import measure
 from core.training.loop import Loop, latest_checkpoint
 from core.training.report import Report, recorded
 
@@ -42,7 +45,7 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
     report = Report(folder, status)
     with recorded(status):
         if main:
-            with hold_training_lock(workspace.root, f'run "{workspace.identifier(folder)}"'):
+            with hold_training_lock(workspace.root, workspace.identifier(folder)):
                 _train(folder, report, status, resume)
         else:
             _train(folder, report, status, resume)
@@ -66,14 +69,38 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
     if status is not None:
         status.update(total=config.training.max_train_steps)
     parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator)
+    if config.scheduled_sampling.enabled and checkpoint is None:
+        _predict_cost(folder, parts, report)
     loop = Loop(folder, parts, report)
     if checkpoint is None:
         loop.begin_anew()
+        _say_reflexflow(folder, parts)
     else:
         loop.resume_from(checkpoint)
     loop.run()
+    if accelerator.is_main_process:
+        write_measured(folder)
     if status is not None:
         status.finish("done", message=f"{loop.step} steps, adapter saved")
+
+
+def _predict_cost(folder: RunFolder, parts: Parts, report: Report) -> None:
+    """A dry run, whose forecast is later held against what the steps took."""
+    report.phase("loading", "measuring what a step takes")
+    measurement = measure(parts)
+    if parts.accelerator.is_main_process:
+        write_predicted(folder, measurement)
+
+
+def _say_reflexflow(folder: RunFolder, parts: Parts) -> None:
+    """Unset means on for flow matching: nobody should have to guess."""
+    term = parts.options.objective.reflexflow
+    if term is None or not parts.accelerator.is_main_process:
+        return
+    why = "as set" if parts.config.scheduled_sampling.reflexflow else "by itself, because the base is flow matching"
+    text = f"ReflexFlow is on {why}: alpha {term.alpha:g}, beta1 {term.beta1:g}, beta2 {term.beta2:g}"
+    record_event(folder.events_path, "reflexflow", text)
+    print(text, flush=True)
 
 
 def _write_environment(folder: RunFolder, device: torch.device) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.noise.denoiser import Denoiser, evaluation_mode
 from core.rollout.engine import RolloutResult, roll
+from core.rollout.plan import RolloutPlan
 from core.training.batches import Batch
 from core.training.objective import Objective, States, state_losses
 from core.training.tally import Tally
@@ -64,7 +65,7 @@ class StepOutcome:
     Attributes:
         loss: weighted sum that was sent backward.
         tally: means of what happened at the states.
-        steps: rollout steps of each item, on the CPU.
+        plan: of the items, on the CPU.
         trained: states that were trained on.
         calls: model calls that trained nothing.
         forwards: sample-forwards in those.
@@ -72,7 +73,7 @@ class StepOutcome:
 
     loss: Float[Tensor, ""]
     tally: Tally
-    steps: Tensor
+    plan: RolloutPlan
     trained: int
     calls: int
     forwards: int
@@ -99,7 +100,7 @@ def fresh_step(trainer: Trainer, batch: Batch, options: StepOptions) -> StepOutc
     loss = (state_losses(objective, states, prediction, unbiased, tally) * batch.weight).sum()
     trainer.backward(loss)
     return StepOutcome(
-        loss.detach(), tally, batch.plan.steps, len(batch.clean), calls + result.calls,
+        loss.detach(), tally, batch.plan, len(batch.clean), calls + result.calls,
         forwards + result.sample_forwards,
     )  # fmt: skip
 

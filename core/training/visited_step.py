@@ -25,7 +25,7 @@ def visited_step(trainer: Trainer, batch: Batch, options: StepOptions) -> StepOu
         sampler=options.sampler, order=options.order,
     )  # fmt: skip
     loss = torch.stack(lesson.losses).sum()
-    return StepOutcome(loss, lesson.tally, batch.plan.steps, trained, lesson.calls, lesson.forwards)
+    return StepOutcome(loss, lesson.tally, batch.plan, trained, lesson.calls, lesson.forwards)
 
 
 class _Lesson:

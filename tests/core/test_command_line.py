@@ -10,6 +10,7 @@ from core.__main__ import _guarded, app
 from core.config.flat import flatten
 from core.config.table import option_rows, value_text
 from core.runs.folder import RunFolder
+from core.runs.lock import hold_training_lock
 from core.runs.status import read_status
 from core.training.run import train as train_run
 
@@ -121,7 +122,7 @@ def test_a_command_that_is_typed_wrong_is_bad_input(typed, words):
 
 
 @pytest.mark.parametrize(
-    "command", ["presets", "options", "train", "run", "resume", "ab", "sample", "status", "stop", "bench"]
+    "command", ["presets", "options", "train", "run", "resume", "ab", "forecast", "sample", "status", "stop", "bench"]
 )
 def test_every_command_has_help(typed, command):
     code, out, _ = typed(command, "--help")
@@ -183,6 +184,61 @@ def test_status_tells_every_run_as_json(typed, tmp_path, bases, pictures):
 
 def test_without_runs_status_says_nothing(typed):
     assert typed("status", "--json")[:2] == (0, [])
+
+
+ROLLOUT = (
+    "--set", "scheduled_sampling_max_step_offset=3", "--set", "scheduled_sampling_stride=200",
+    "--set", "scheduled_sampling_probability=1",
+)  # fmt: skip
+
+
+def test_a_forecast_measures_tells_and_keeps_without_training_or_drawing(typed, ready, tmp_path):
+    preserved = ("--set", "with_prior_preservation=true", "--set", "class_prompt=a cat")
+    code, out, err = typed("forecast", str(ready), *ROLLOUT, *preserved, "--json")
+    assert (code, err) == (0, [])
+    (line,) = out
+    told = json.loads(line)
+    calibration, cost = told["measurement"]["calibration"], told["forecast"]
+    plain = calibration["train_call"] + 4 * calibration["train_item"] + calibration["rest"]
+    assert cost["plain_seconds_per_step"] == pytest.approx(plain)
+    extra = calibration["forward_call"] * cost["rollout_calls_per_step"]
+    extra += calibration["forward_item"] * cost["rollout_forwards_per_step"]
+    assert cost["seconds_per_step"] == pytest.approx(plain + extra)
+    facts = told["measurement"]["facts"]
+    assert facts["level"] == pytest.approx(facts["distance"] / 4)
+    assert 0 < told["start_above_level"] <= 1
+    assert "start above timestep" in told["warning"]
+    workspace = tmp_path / "workspace"
+    (kept,) = (workspace / "measurements").iterdir()
+    assert json.loads(kept.read_text()) == told["measurement"]
+    assert runs(tmp_path) == []
+    assert not (workspace / "class_images").exists()
+
+
+def test_a_forecast_for_people_says_the_same(typed, ready):
+    code, out, _ = typed("forecast", str(ready), *ROLLOUT)
+    assert code == 0
+    text = "\n".join(out)
+    for words in ("seconds per step", "relative step time", "whole training", "inference grid", "safe level"):
+        assert words in text
+    assert out[-1].startswith("warning: ")
+    reset_accelerate()
+    code, out, _ = typed("forecast", str(ready), *ROLLOUT, "--set", "scheduled_sampling_target=posterior")
+    assert not any(line.startswith("warning") for line in out)
+
+
+def test_a_forecast_waits_for_no_training(typed, ready, tmp_path):
+    with hold_training_lock(tmp_path / "workspace", "busy"):
+        code, _, err = typed("forecast", str(ready))
+    assert code == 1
+    assert 'run "busy" is in progress' in err[-1]
+
+
+def test_a_forecast_of_settings_that_are_wrong_is_refused(typed, ready, tmp_path):
+    code, _, err = typed("forecast", str(ready), "--set", "rank=0")
+    assert code == 2
+    assert any("rank must" in line for line in err)
+    assert not (tmp_path / "workspace" / "measurements").exists()
 
 
 def test_a_finished_run_is_not_begun_again(typed, ready, tmp_path):

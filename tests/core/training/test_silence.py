@@ -263,6 +263,13 @@ def test_stride_inference_shows_and_follows_the_validation_samplers_steps(seen, 
     assert losses[0] != losses[1] != losses[2] != losses[0]
 
 
+def test_items_below_the_samplers_first_step_are_counted(seen, one_thread):
+    given = {**ROLLOUT, "validation_num_inference_steps": 3, "train_batch_size": 8}
+    on_grid, spaced = (seen(**{**given, f"{PREFIX}stride": stride}) for stride in ("inference", 40))
+    assert sum(on_grid.below_grid) > 0
+    assert sum(spaced.below_grid) == 0
+
+
 def test_reflexflow_is_refused_for_what_is_not_flow_matching(seen, one_thread):
     with pytest.raises(ConfigError, match=NOT_FLOW):
         seen(**REFLEX)
