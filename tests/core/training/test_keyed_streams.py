@@ -8,6 +8,7 @@ from tiny_runs import ROLLOUT, adapter, metrics, same_bits
 
 from core.data.latents import LatentSet
 from core.training.batches import BatchStream, Position, Source, seed_dropout, shuffled
+from core.training.candidates import EMPTY_GROUP
 from core.training.streams import key, stream
 
 PICTURES, LAST = 5, 999
@@ -99,12 +100,35 @@ def test_two_processes_share_the_batch_of_one(with_class_pictures):
     sets = 2 if with_class_pictures else 1
     for position in POSITIONS:
         whole, parts = one.draw(position, 1.0), [stream.draw(position, 1.0) for stream in two]
-        for name in ("clean", "noise", "condition", "weight"):
+        for name in ("clean", "noise", "condition", "weight", "group"):
             halves = [getattr(part, name).unflatten(0, (sets, 2)) for part in parts]
             assert torch.equal(torch.cat(halves, 1).flatten(0, 1), getattr(whole, name)), name
         for name in ("source", "target", "steps"):
             halves = [getattr(part.plan, name).unflatten(0, (sets, 2)) for part in parts]
             assert torch.equal(torch.cat(halves, 1).flatten(0, 1), getattr(whole.plan, name)), name
+        halves = [part.share.unflatten(1, (sets, 2)) for part in parts]
+        assert torch.equal(torch.cat(halves, 2).flatten(1, 2), whole.share)
+
+
+def test_an_item_whose_caption_is_dropped_may_be_any_picture():
+    for position in POSITIONS:
+        drawn = batches(caption_dropout=0.5).draw(position, 0.0)
+        dropped = (drawn.condition == 0).flatten(1).all(1)
+        assert torch.equal(drawn.group == EMPTY_GROUP, dropped)
+
+
+@pytest.mark.parametrize("kind", ["v_prediction", "flow_matching"])
+def test_visited_blocks_hold_the_anchors_of_the_other_mode(kind):
+    given = {"max_step_offset": 3, "stride": 50, "probability": 1.0}
+    for position in POSITIONS:
+        fresh = batches(kind=kind, rollout=options(**given)).draw(position, 1.0)
+        visited = batches(kind=kind, rollout=options(mode="visited", **given)).draw(position, 1.0)
+        assert torch.equal(fresh.clean, visited.clean)
+        assert torch.equal(fresh.noise, visited.noise)
+        distance = (visited.plan.itinerary() - fresh.plan.target.double()).abs().min(0).values
+        assert (distance < 1e-3).all()
+        torch.testing.assert_close(visited.share.sum(0), torch.ones(4))
+        assert torch.equal(fresh.share, torch.ones(1, 4))
 
 
 def test_the_losses_weights_sum_to_one_for_each_set_of_pictures():
