@@ -1,7 +1,5 @@
 """The results table: its cells, that a cut costs one of them, and that the page says what the scores say."""
 
-import json
-import math
 import re
 import subprocess
 from dataclasses import replace
@@ -11,7 +9,6 @@ import pytest
 from PIL import Image
 
 from assets.results.matrix import ARMS, ASKED_FOR, BASES, KEPT, REFERENCE, cells
-from assets.results.measure import measure, training_facts
 from assets.results.table import BEGIN, END, MISSING, render, sheet, table
 from assets.results.work import Work, fill, train
 from core.config.presets import load_preset, resolve_config
@@ -288,30 +285,3 @@ def test_the_sheet_has_a_row_an_arm_and_leaves_out_pictures_that_are_missing(wor
     assert filled.size == blank.size
     darkened = sum(a != b for a, b in zip(blank.convert("L").tobytes(), filled.convert("L").tobytes(), strict=True))
     assert darkened == (KEPT + len(ASKED_FOR)) * 80 * 80
-
-
-def test_a_finished_run_is_measured_alike_twice(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("assets.results.measure.SAMPLES", 3)
-    folder = trained(scheduled_sampling_max_step_offset=2, scheduled_sampling_probability=1.0)
-    first, second = (measure(folder, tmp_path / name) for name in ("a", "b"))
-    facts = training_facts(folder)
-    assert first.pop("seconds") > 0
-    second.pop("seconds")
-    assert json.loads(to_json(first)) == json.loads(to_json(second))
-    numbers = [first[name] for name in ("v", "high", "nn", "diversity", "g2", "border")]
-    assert all(math.isfinite(number) for number in numbers)
-    assert len(first["bands"]) == 6
-    assert sorted(path.stem for path in (tmp_path / "a").iterdir()) == sorted(
-        [*(f"instance-{index}" for index in range(3)), *ASKED_FOR]
-    )
-    assert facts["rollout_forwards_per_item"] > 0
-    assert facts["seconds"] > 0
-    used = {**score(FIRST), "scores": first, "training": facts}
-    assert MISSING not in table(scores_of(used), FIRST.base, (0,)).splitlines()[2]
-
-
-def test_the_scores_are_those_of_the_adapter(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("assets.results.measure.SAMPLES", 2)
-    short, long = (measure(trained(max_train_steps=steps), tmp_path / str(steps)) for steps in (1, 3))
-    for name in ("v", "g2", "nn", "border"):
-        assert short[name] != long[name]
