@@ -29,8 +29,9 @@ lock: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	PYTHONPATH=. $(BIN)/python .ci/docs.py
 
-# The README's pictures: trains the demo, opens the page, takes the screenshots.
+# The pictures of docs/engine.md, in seconds; then the README's: trains the demo, opens the page, takes the screenshots.
 pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m assets.engine_pictures
 	$(BIN)/python -m assets.pictures
 
 # The table of docs/results.md: trains and measures what is missing of it, for some hours; a cut is resumed.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -49,7 +50,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
     """The most bytes that torch held on the CPU at once while working, above what it held before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
-    events = profiler.profiler.kineto_results.events()
+    events: list[Any] = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
     changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
     held = torch.tensor([size for _, size in changes], dtype=torch.long).cumsum(0)
     return max(int(held.max()), 0) if len(held) > 0 else 0

@@ -44,7 +44,7 @@ class _FullLength(BatchStream):
 def measure() -> None:
     """Prints seconds a trained state, optimizer included, for k = K and for drawn k, against a plain step's item."""
     with throw_away() as folder:
-        plain, drawn, full = (demo_loop(Path(folder), **options) for options in (PLAIN, VISITED, VISITED))
+        plain, drawn, full = (demo_loop(Path(folder), "demo", **options) for options in (PLAIN, VISITED, VISITED))
         full.parts = replace(full.parts, stream=_FullLength.of(full.parts.stream))
         rows = [[_each(loop) for loop in (plain, full, drawn)] for _ in range(ROUNDS + WARMUP)][WARMUP:]
     per_item, per_full, _ = (statistics.median(column) for column in zip(*rows, strict=True))
