@@ -10,6 +10,7 @@ import json
 import math
 import shlex
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -182,12 +183,19 @@ class Workbench:
         return sorted(found, key=lambda entry: entry.created, reverse=True)
 
     def titles(self) -> list[tuple[str, str]]:
-        """What people read and how it is addressed, of everything there is, newest first. No process is asked."""
+        """What people read and how it is addressed, of everything there is, newest first. No process is asked.
+
+        Things of one title are told apart by their folders.
+        """
         found = [(run.created, run.title, f"runs/{run.name}") for run in self.workspace.runs()]
         for experiment in list_experiments(self.workspace):
             title = f"{experiment.title} ({len(experiment.arms)} arms)"
             found.append((experiment.created, title, f"experiments/{experiment.name}"))
-        return [(title, selection) for _, title, selection in sorted(found, reverse=True)]
+        alike = Counter(title for _, title, _ in found)
+        return [
+            (title if alike[title] == 1 else f"{title}: {selection.rpartition('/')[2]}", selection)
+            for _, title, selection in sorted(found, reverse=True)
+        ]
 
     def entry(self, selection: object) -> Entry | None:
         """What a selection names; None when it is no selection or there is no such thing."""
