@@ -56,7 +56,7 @@ def test_experiments_and_runs_are_listed_newest_first(workbench, experiment, dem
 def test_runs_of_one_title_are_told_apart_by_their_folders(workbench, demo):
     for title in ("My cat", "My cat", "Other"):
         RunFolder.create(workbench.workspace.runs_dir, title, demo)
-    assert {title: selection for title, selection in workbench.titles()} == {
+    assert dict(workbench.titles()) == {
         "My cat: my-cat": "runs/my-cat", "My cat: my-cat-2": "runs/my-cat-2", "Other": "runs/other",
     }  # fmt: skip
 
