@@ -93,7 +93,7 @@ def _rule_of_kind(spec: OptionSpec, value: Any) -> str:
         case "int":
             return limits if type(value) is int else number_text("a whole number", spec.bounds)
         case "float":
-            is_number = type(value) in (int, float) and math.isfinite(value)
+            is_number = type(value) is int or (type(value) is float and math.isfinite(value))
             return limits if is_number else number_text("a number", spec.bounds)
 
 

@@ -125,7 +125,10 @@ def show_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         value = list(value)
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # whole numbers of thousands of digits, lists without end
+        return f"a value of type {type(value).__name__} that is too long to show"
     return text if len(text) <= 80 else text[:76] + " …" + text[-1]
 
 

@@ -111,10 +111,15 @@ def paired_probe(
 
 
 def inference_grid(scheduler, steps: int) -> Float[Tensor, "points"]:
-    """The timesteps that a diffusers scheduler samples at, ascending, shift and spacing included; it is left alone."""
+    """The timesteps that a diffusers scheduler samples at, ascending, shift and spacing included; it is left alone.
+
+    A scheduler with an offset can begin one past the noise schedule's end: no training timestep lies there.
+    """
     own = type(scheduler).from_config(scheduler.config)
     own.set_timesteps(steps)
-    if NoiseSchedule.from_diffusers(own).form == "flow_matching":  # its timesteps may be cut to whole numbers
+    schedule = NoiseSchedule.from_diffusers(own)
+    if schedule.form == "flow_matching":  # its timesteps may be cut to whole numbers
         times = own.sigmas.cpu().double() * own.config["num_train_timesteps"]
         return torch.unique(times[times > 0].float(), sorted=True)
-    return torch.unique(own.timesteps.float().cpu(), sorted=True)
+    grid = torch.unique(own.timesteps.float().cpu(), sorted=True)
+    return grid[grid <= schedule.last]

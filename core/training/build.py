@@ -153,6 +153,10 @@ def _model_problems(config: RunConfig, family: Family) -> list[Problem]:
     if rollout.max_step_offset > 0 and rollout.mode == "visited" and _has_dropout(family.network):
         rule = "scheduled_sampling_mode must be fresh for a base model with dropout of its own, got visited"
         problems.append(Problem("scheduled_sampling_mode", rule))
+    if not bool((_sampling_grid(config, family) > 0).any()):
+        steps = config.validation.validation_num_inference_steps
+        rule = f"validation_num_inference_steps must be at least 2 for the sampler of this base model, got {steps}"
+        problems.append(Problem("validation_num_inference_steps", rule))
     if family.kind == "epsilon" and rollout.enabled and family.schedule.ends_in_pure_noise:
         rule = (
             "scheduled_sampling_max_step_offset must be 0 for an epsilon model whose noise schedule ends in pure noise"

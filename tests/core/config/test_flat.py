@@ -3,45 +3,20 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import valid_values
 
 from core.config.flat import difference, flatten, nest, parse_config, parse_text, split
-from core.config.spec import OptionSpec, option_specs
+from core.config.spec import option_specs
 from core.config.table import value_text
 from core.errors import ConfigError
 
 SPECS = option_specs()
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(str.strip)
-
-
-def values_of(spec: OptionSpec) -> st.SearchStrategy:
-    """Values that an option accepts by itself."""
-    bounds = spec.bounds
-    low = bounds.minimum if bounds.minimum is not None else bounds.above
-    high = bounds.maximum if bounds.maximum is not None else bounds.below
-    match spec.kind:
-        case "bool":
-            found = st.booleans()
-        case "int":
-            step = bounds.multiple_of if bounds.multiple_of is not None else 1
-            found = st.integers(-(-low // step), high // step).map(lambda number: number * step)
-        case "float":
-            limits = {"exclude_min": bounds.above is not None, "exclude_max": bounds.below is not None}
-            found = st.floats(low, high, **limits)
-        case "choice":
-            found = st.sampled_from(spec.choices)
-        case "text":
-            found = TEXT
-        case "texts":
-            found = st.lists(TEXT, max_size=4).map(tuple)
-        case "int_or_choice":
-            found = st.integers(low, high) | st.sampled_from(spec.choices)
-    return st.none() | found if spec.nullable else found
 
 
 @st.composite
 def configs(draw):
     """Configurations of any valid values; those that contradict each other are put right."""
-    values = {name: draw(values_of(spec)) for name, spec in SPECS.items()}
+    values = {name: draw(valid_values(spec)) for name, spec in SPECS.items()}
     values["family"] = draw(st.sampled_from(["stable_diffusion", "sdxl"]))
     calm = {"scheduled_sampling_mode": "fresh", "scheduled_sampling_reflexflow": draw(st.sampled_from([None, False]))}
     longest = 1 if values["scheduled_sampling_stride"] == "inference" else 999 // values["scheduled_sampling_stride"]
@@ -65,7 +40,7 @@ def test_a_configuration_survives_json(config):
     assert parse_config(json.loads(json.dumps(config.model_dump(mode="json")))) == config
 
 
-@given(st.sampled_from(sorted(SPECS)).flatmap(lambda name: st.tuples(st.just(name), values_of(SPECS[name]))))
+@given(st.sampled_from(sorted(SPECS)).flatmap(lambda name: st.tuples(st.just(name), valid_values(SPECS[name]))))
 def test_a_value_that_is_written_as_text_is_read_back(pair):
     name, value = pair
     if SPECS[name].nullable and isinstance(value, str) and value.strip().lower() in ("", "unset", "none", "null"):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers import EulerDiscreteScheduler
 from tiny_checkpoint import noise_schedulers, save_checkpoint
 from tiny_runs import ROLLOUT, adapter, metrics, run, same_bits
 
@@ -53,6 +54,13 @@ def test_visited_rollouts_on_a_base_with_dropout_of_its_own(refusal, monkeypatch
 def _half(self, p=0.5, inplace=False):
     torch.nn.Module.__init__(self)
     self.p, self.inplace = 0.5, inplace
+
+
+def test_a_sampler_whose_only_step_is_at_the_clean_end(refusal, tmp_path):
+    scheduler = EulerDiscreteScheduler.from_config(noise_schedulers("epsilon").config)
+    base = save_checkpoint(tmp_path / "euler", scheduler=scheduler)
+    (message,) = refusal(base, validation_num_inference_steps=1)
+    assert message.startswith("validation_num_inference_steps must be at least 2 for the sampler of this base model")
 
 
 def test_a_rollout_that_is_longer_than_the_real_noise_schedule(refusal, tmp_path):
