@@ -214,9 +214,7 @@ def evaluation_grid(pipeline: StableDiffusionPipeline, steps: int = 20, guidance
     return contact_sheet(pictures * 2 - 1, columns=8)
 
 
-def train_base(
-    training: BaseTraining, autoencoder, tokenizer, steps: int, decay_steps: int, log=print
-) -> None:
+def train_base(training: BaseTraining, autoencoder, tokenizer, steps: int, decay_steps: int, log=print) -> None:
     """Trains up to ``steps``, from the checkpoint if there is one, with a picture of the grid now and then."""
     started, first, errors = time.time(), training.step, []
     while training.step < steps:
@@ -225,7 +223,8 @@ def train_base(
             raise FloatingPointError(f"the loss is not finite at step {training.step}")
         if training.step % 100 == 0:
             rate = (training.step - first) * BATCH / (time.time() - started)
-            log(f"{training.name} {training.step}/{steps}: error {sum(errors) / len(errors):.4f}, {rate:.0f} pictures/s")
+            error = sum(errors) / len(errors)
+            log(f"{training.name} {training.step}/{steps}: error {error:.4f}, {rate:.0f} pictures/s")
             errors.clear()
         if training.step % CHECKPOINT_EVERY == 0 or training.step == steps:
             training.save()

@@ -10,8 +10,8 @@ from core.runs.records import DriftRecord, Event, StepRecord, read_records, reco
 STEP = StepRecord(
     step=7, loss=0.25, loss_rolled=0.5, loss_teacher_forced=0.2, lr=1e-4, grad_norm=2.0, probability=0.5, rolled=3,
     items=4, mean_offset=1.5, max_offset=3, rollout_calls=3, rollout_forwards=6, trained_states=7, below_grid=1,
-    rollout_drift=0.1, rollout_v=-0.02, rollout_g2=-0.001, posterior_entropy=0.7, posterior_nearest=0.8, reflexflow_direction=1.5,
-    reflexflow_error=0.3, reflexflow_spread=0.6, seconds=0.2, elapsed=3.0, memory_mb=100.0,
+    rollout_drift=0.1, rollout_v=-0.02, rollout_g2=-0.001, posterior_entropy=0.7, posterior_nearest=0.8,
+    reflexflow_direction=1.5, reflexflow_error=0.3, reflexflow_spread=0.6, seconds=0.2, elapsed=3.0, memory_mb=100.0,
 )  # fmt: skip
 DRIFT = DriftRecord(step=7, grid=(999.0, 500.0), m1=(0.5, -0.25), v=(0.1, 0.2), m1_mean=0.1, v_end=0.2, pairs=16)
 
