@@ -7,7 +7,10 @@ from diffusers.training_utils import compute_snr
 from noise_schedules import SCHEDULES
 
 from core.noise.schedule import NoiseSchedule
-from core.training.objective import MIN_SNR_KINDS, min_snr_weight
+from core.rollout.posterior import PosteriorMean
+from core.rollout.reflexflow import ReflexFlow, direction_loss
+from core.training.objective import MIN_SNR_KINDS, Objective, States, min_snr_weight, state_losses
+from core.training.tally import Tally
 
 TIMESTEPS = torch.arange(0, 1000, 7)
 FORMULAS = {
@@ -53,3 +56,71 @@ def test_without_gamma_every_timestep_counts_alike():
 def test_flow_matching_has_no_such_weight():
     with pytest.raises(ValueError, match="epsilon, v_prediction, sample"):
         weights(SCHEDULES["flow"], "flow_matching", 5.0)
+
+
+def states_of(rolled=(0, 2), count=3, seed=0):
+    """Flow-matching states at timestep 500, some of them the model's own."""
+    generator = torch.Generator().manual_seed(seed)
+    noisy, true, clean, noise = (torch.randn(count, 4, 4, 4, generator=generator) for _ in range(4))
+    own = torch.tensor(rolled, dtype=torch.long)
+    mask = torch.zeros(count, dtype=torch.bool)
+    mask[own] = True
+    half = torch.full((count,), 0.5)
+    group = torch.zeros(count, dtype=torch.long)
+    return States(noisy, true, 1000 * half, half, half, clean, noise, group, mask, own)
+
+
+def taught(target, states, reflexflow=None, posterior=None):
+    """Losses and means for a prediction of random velocities."""
+    objective = Objective(
+        SCHEDULES["flow"], "flow_matching", target, None, 1.0, posterior=posterior, reflexflow=reflexflow
+    )
+    prediction, unbiased = (torch.randn(3, 4, 4, 4, generator=torch.Generator().manual_seed(9 + s)) for s in range(2))
+    tally = Tally()
+    losses = state_losses(objective, states, prediction, unbiased[states.own] if reflexflow else None, tally)
+    return losses, tally.means(), prediction
+
+
+def some_pictures():
+    return PosteriorMean(
+        torch.randn(6, 4, 4, 4, generator=torch.Generator().manual_seed(3)),
+        [(torch.arange(6), torch.ones(6))], torch.device("cpu"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["anchored", "original", "posterior"])
+def test_reflexflows_direction_leads_from_the_rolled_state_to_what_the_target_aims_at(target):
+    states, pictures = states_of(), some_pictures()
+    losses, means, velocity = taught(target, states, ReflexFlow(1.0, 2.0, 0.0), pictures)
+    at = {"alpha": states.alpha, "sigma": states.sigma, "group": states.group}
+    aim = pictures(states.noisy, **at).clean if target == "posterior" else states.clean
+    own = states.own
+    expected = direction_loss(velocity[own], states.noisy[own], aim[own])
+    torch.testing.assert_close(losses[own], 2 * expected)
+    assert means["reflexflow_direction"] == pytest.approx(expected.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("target", ["anchored", "original", "posterior"])
+def test_reflexflows_weights_are_of_the_error_of_the_chosen_target(target):
+    states, pictures = states_of(), some_pictures()
+    plain, _, _ = taught(target, states, None, pictures)
+    losses, _, _ = taught(target, states, ReflexFlow(0.0, 0.0, 1.0), pictures)
+    torch.testing.assert_close(losses, plain)  # alpha 0 weights all alike
+    weighted, means, _ = taught(target, states, ReflexFlow(1.0, 0.0, 1.0), pictures)
+    assert means["loss_rolled"] == pytest.approx(plain[states.own].mean().item(), rel=1e-5)
+    assert means["reflexflow_error"] == pytest.approx(weighted[states.own].mean().item(), rel=1e-5)
+    assert not torch.isclose(weighted[states.own], plain[states.own], rtol=1e-2).any()
+    assert torch.equal(weighted[~states.rolled], plain[~states.rolled])
+
+
+def test_posterior_facts_are_means_over_the_rolled_states():
+    states, pictures = states_of(), some_pictures()
+    _, means, _ = taught("posterior", states, None, pictures)
+    found = pictures(states.noisy, alpha=states.alpha, sigma=states.sigma, group=states.group)
+    assert means["posterior_entropy"] == pytest.approx(found.entropy[states.own].mean().item(), rel=1e-5)
+    assert means["posterior_nearest"] == pytest.approx(found.nearest[states.own].mean().item(), rel=1e-5)
+
+
+def test_a_posterior_target_without_pictures_is_refused():
+    with pytest.raises(ValueError, match="posterior must be given"):
+        taught("posterior", states_of())
