@@ -1,5 +1,7 @@
 """A stop is honoured in every phase, loses no optimizer step, and every ending is written down."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_runs import ROLLOUT, adapter, alone, metrics, run, same_bits, tiny_config
@@ -148,8 +150,8 @@ def broken(monkeypatch):
 
         def take_step(loop):
             if loop.step + 1 == step:
-                predict = loop.parts.family.predict
-                loop.parts.family.predict = lambda *args: predict(*args) * value
+                predict = loop.trainer.predict
+                loop.trainer = replace(loop.trainer, predict=lambda *args: predict(*args) * value)
             plain(loop)
 
         monkeypatch.setattr(Loop, "take_step", take_step)
