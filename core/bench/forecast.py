@@ -20,7 +20,7 @@ ARMS = {
     "demo, fresh, rk4, p = 0.5": ("demo", {"scheduled_sampling_sampler": "rk4", "scheduled_sampling_probability": 0.5}),
     "demo, visited": ("demo", {"scheduled_sampling_mode": "visited"}),
     "demo-flow, fresh with ReflexFlow": ("demo-flow", {"scheduled_sampling_reflexflow": True}),
-    "demo-flow, visited, guided by none": (
+    "demo-flow, visited": (
         "demo-flow", {"scheduled_sampling_mode": "visited", "scheduled_sampling_reflexflow": False},
     ),
     "demo-flow, fresh, guidance 2": (

@@ -35,6 +35,9 @@ class Calibration:
         forward_item: an item in it.
         train_call: a call forward and backward, beside its items.
         train_item: an item in it.
+        visit_call: a call forward and backward in mode visited, beside its items: states are moved on there too, and
+            calls of changing size are slower than equal ones.
+        visit_item: an item in it.
         rest: everything else of an optimizer step: drawing the batch, clipping, the optimizer.
     """
 
@@ -42,6 +45,8 @@ class Calibration:
     forward_item: float
     train_call: float
     train_item: float
+    visit_call: float
+    visit_item: float
     rest: float
 
     @classmethod
@@ -51,19 +56,22 @@ class Calibration:
         Args:
             train_share: forward and backward of an item, in forwards: about 3, or 4 with gradient checkpointing.
         """
-        return cls(0.0, 1.0, 0.0, train_share, 0.0)
+        return cls(0.0, 1.0, 0.0, train_share, 0.0, train_share, 0.0)
 
     @classmethod
     def by_calls(cls, items: int, train_share: float = 3.0) -> "Calibration":
         """A call takes as long as one with so many items, however few it has."""
-        return cls(float(items), 0.0, train_share * items, 0.0, 0.0)
+        trained = train_share * items
+        return cls(float(items), 0.0, trained, 0.0, trained, 0.0, 0.0)
 
     def seconds(
-        self, *, calls: float, forwards: float, trained_calls: float, trained_items: float, steps: float = 1.0
-    ) -> float:
-        """The time of so much work."""
+        self, *, calls: float, forwards: float, trained_calls: float, trained_items: float, steps: float = 1.0,
+        visited: bool = False,
+    ) -> float:  # fmt: skip
+        """The time of so much work, in mode visited or not."""
+        call, item = (self.visit_call, self.visit_item) if visited else (self.train_call, self.train_item)
         without_gradient = self.forward_call * calls + self.forward_item * forwards
-        return without_gradient + self.train_call * trained_calls + self.train_item * trained_items + self.rest * steps
+        return without_gradient + call * trained_calls + item * trained_items + self.rest * steps
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,7 @@ def forecast(
         probability = np.zeros(1)
     work = _work(options, batch_size, probability, cut_distribution(options, last, grid, shares), reflexflow)
     plain = {"calls": 0.0, "forwards": 0.0, "trained_calls": 1.0, "trained_items": float(batch_size)}
+    visited = options.mode == "visited" and bool((probability > 0).any())
     if calibration is None:
         guided = 2 if options.guidance_scale > 1 else 1
         low, high = Calibration.by_items(train_share), Calibration.by_calls(batch_size, train_share)
@@ -141,9 +150,9 @@ def forecast(
         extra = {**work, "calls": guided * work["calls"]}
         upper, seconds, plain_seconds = high.seconds(**extra) / high.seconds(**plain), None, None
     else:
-        seconds, plain_seconds = (
-            micro_steps * calibration.seconds(**each, steps=1 / micro_steps) for each in (work, plain)
-        )
+        each_step = {"steps": 1 / micro_steps}
+        seconds = micro_steps * calibration.seconds(**work, **each_step, visited=visited)
+        plain_seconds = micro_steps * calibration.seconds(**plain, **each_step)
         relative = upper = seconds / plain_seconds
     return Forecast(
         mean_probability=float(probability.mean()),

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -23,11 +24,14 @@ from core.training.batches import Batch, Position
 from core.training.build import Parts
 from core.training.candidates import latent_groups
 from core.training.step import Trainer, fresh_step
+from core.training.visited_step import visited_step
 
 WARM_UP = 2
 """Rounds that do not count: the first ones allocate memory and choose kernels."""
 ROUNDS = (3, 12)
 """At least and at most so many rounds count."""
+LADDER = 3
+"""Longest rollout of the visited step that is measured: its items have 0 to so many rollout steps."""
 BUDGET = 1.0
 """Seconds after which no further round begins, once there were enough."""
 
@@ -64,18 +68,45 @@ def calibrate(parts: Parts) -> Calibration:
             "forward several": _forward(parts, _repeated(batch, several).to(device)),
             "train one": _train(parts, _repeated(batch, 1).to(device)),
             "train batch": _train(parts, batch.to(device)),
+            "visit even": _visit(parts, batch.to(device), torch.ones(items, dtype=torch.long)),
+            "visit ladder": _visit(parts, batch.to(device), torch.arange(items) % (LADDER + 1)),
             "rest": _rest(parts),
         }
         took = _medians(works, device)
     forward = _line(took["forward one"] / calls, took["forward several"] / calls, several)
     train = _line(took["train one"], took["train batch"], items)
-    return Calibration(*forward, *train, rest=took["rest"])
+    visit = _two_plans(took["visit even"], took["visit ladder"], items)
+    return Calibration(*forward, *train, *visit, rest=took["rest"])
 
 
 def _line(one: float, many: float, items: int) -> tuple[float, float]:
     """Seconds of a call and of an item in it, exact for the whole batch; neither below 0."""
     item = many / items if items == 1 else min(max((many - one) / (items - 1), 0.0), many / items)
     return many - item * items, item
+
+
+def _two_plans(even: float, ladder: float, items: int) -> tuple[float, float]:
+    """Seconds of a visited call and of an item in it, from one step for all items and from 0 to `LADDER` of them."""
+    lengths = torch.arange(items) % (LADDER + 1)
+    calls, states = int(lengths.max()) + 1, items + int(lengths.sum())
+    if items == 1:
+        return 0.0, even / 2
+    call = (even * states - 2 * items * ladder) / (2 * states - 2 * items * calls)
+    call = min(max(call, 0.0), ladder / calls)
+    return call, (ladder - call * calls) / states
+
+
+def _visit(parts: Parts, batch: Batch, steps: Tensor) -> Work:
+    """A micro-step in mode visited, with so many rollout steps for each item."""
+    last = parts.family.schedule.last
+    target = torch.full((len(steps),), 0.4 * last, dtype=torch.float64)
+    plan = RolloutPlan(source=target + steps * 0.1 * last, target=target, steps=steps)
+    states = int(steps.max()) + 1
+    share = torch.full((states, len(steps)), 1 / states, device=batch.clean.device)
+    many = SAMPLERS[parts.options.sampler].calls_per_step > 1  # refused in this mode: any other takes as long
+    options = replace(parts.options, sampler="euler") if many else parts.options
+    trainer, planned = _trainer(parts), replace(batch, plan=plan, share=share)
+    return lambda: visited_step(trainer, planned, options)
 
 
 def _forward(parts: Parts, batch: Batch) -> Work:
@@ -104,14 +135,14 @@ def _rollout_steps(parts: Parts) -> int:
 
 def _train(parts: Parts, batch: Batch) -> Work:
     """A micro-step without rollout."""
-    accelerator, family = parts.accelerator, parts.family
-
-    def backward(loss: Tensor) -> None:
-        accelerator.backward(loss)
-
-    # the bare network: processes do not wait for each other here, and may take different numbers of rounds
-    trainer = Trainer(family.network, family.network, family.predict, backward, nullcontext)
+    trainer = _trainer(parts)
     return lambda: fresh_step(trainer, batch, parts.options)
+
+
+def _trainer(parts: Parts) -> Trainer:
+    """With the bare network: processes do not wait for each other here, and may take different numbers of rounds."""
+    family = parts.family
+    return Trainer(family.network, family.network, family.predict, parts.accelerator.backward, nullcontext)
 
 
 def _rest(parts: Parts) -> Work:

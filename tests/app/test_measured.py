@@ -23,7 +23,7 @@ from core.runs.measurement import Facts, Measurement, keep_measurement
 from core.runs.measuring import measuring_state, start_measurement
 from tests.support.fabricated import changed, look_at, write_steps
 
-TIMES = Calibration(0.02, 0.01, 0.03, 0.02, 0.005)
+TIMES = Calibration(0.02, 0.01, 0.03, 0.02, 0.03, 0.02, 0.005)
 GRID = tuple(50.0 * number for number in range(1, 20))
 FACTS = Facts("v_prediction", 999, GRID, 13.7, 3.43, 661.7)
 

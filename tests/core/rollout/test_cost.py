@@ -178,7 +178,7 @@ def test_a_dearer_backward_makes_rollouts_relatively_cheaper():
 
 def test_a_calibration_turns_counts_into_seconds():
     chosen = options(**BASE)
-    times = Calibration(forward_call=0.2, forward_item=0.03, train_call=0.5, train_item=0.07, rest=0.11)
+    times = Calibration(0.2, 0.03, 0.5, 0.07, visit_call=9.0, visit_item=9.0, rest=0.11)
     found = forecast(chosen, 4, 100, last=LAST, calibration=times, micro_steps=2)
     work = 0.2 * found.rollout_calls_per_step + 0.03 * found.rollout_forwards_per_step
     assert found.plain_seconds_per_step == pytest.approx(2 * (0.5 + 4 * 0.07) + 0.11)
@@ -188,7 +188,7 @@ def test_a_calibration_turns_counts_into_seconds():
 
 
 def test_visited_states_cost_forward_and_backward():
-    times = Calibration(forward_call=100.0, forward_item=100.0, train_call=0.5, train_item=0.07, rest=0.0)
+    times = Calibration(100.0, 100.0, 9.0, 9.0, visit_call=0.5, visit_item=0.07, rest=0.0)
     found = forecast(options(mode="visited", **BASE), 4, 100, last=LAST, calibration=times)
     expected = 0.5 * found.trained_calls_per_step + 0.07 * 4 * found.trained_per_item
     assert found.seconds_per_step == pytest.approx(expected)

@@ -32,7 +32,7 @@ from core.runs.measurement import (
 from core.runs.records import StepRecord
 
 GRID = (50.0, 300.0, 700.0, 999.0)
-TIMES = Calibration(0.02, 0.01, 0.03, 0.02, 0.005)
+TIMES = Calibration(0.02, 0.01, 0.03, 0.02, 0.03, 0.02, 0.005)
 FACTS = Facts("v_prediction", 999, GRID, 8.0, 2.0, 600.0)
 FOUND = Measurement(FACTS, TIMES, "cpu", 1.0)
 

@@ -1,6 +1,7 @@
 """A dry run says what steps take and what the pictures are, and leaves no trace in the training after it."""
 
 import math
+from dataclasses import astuple
 
 import pytest
 import torch
@@ -10,9 +11,22 @@ from core.rollout.cost import Calibration
 from core.runs.folder import RunFolder
 from core.training import dry_run
 from core.training.build import build, make_accelerator
-from core.training.dry_run import calibrate, facts_of, measure
+from core.training.dry_run import _two_plans, calibrate, facts_of, measure
 from core.training.loop import Loop
 from core.training.report import Report
+
+
+@pytest.mark.parametrize("items", [2, 3, 4, 8, 9])
+def test_two_plans_tell_the_time_of_a_visited_call_from_that_of_its_items(items):
+    """Exact where time is a call's plus its items': an even step has 2 calls of all, a ladder falls off from all."""
+    lengths = [item % 4 for item in range(items)]
+    calls, states = max(lengths) + 1, items + sum(lengths)
+    found = _two_plans(2 * 0.5 + 2 * items * 0.03, calls * 0.5 + states * 0.03, items)
+    assert found == pytest.approx((0.5, 0.03))
+
+
+def test_one_item_alone_leaves_no_difference_between_call_and_item():
+    assert _two_plans(0.8, 0.4, 1) == (0.0, 0.4)
 
 
 @pytest.fixture
@@ -64,17 +78,18 @@ def test_nothing_is_changed(loop, changes):
     assert torch.equal(torch.random.get_rng_state(), numbers)
     assert training.parts.network.training
     assert training.parts.accelerator.sync_gradients
-    for value in (found.forward_call, found.forward_item, found.train_call, found.train_item, found.rest):
+    for value in astuple(found):
         assert math.isfinite(value)
         assert value >= 0
     assert found.forward_item + found.forward_call > 0
     assert found.train_item + found.train_call > 0
+    assert found.visit_item + found.visit_call > 0
 
 
 @pytest.mark.parametrize("base", ["epsilon", "flow_matching"])
 def test_a_training_after_a_dry_run_is_bit_for_bit_the_one_without(trained, config, runs_dir, monkeypatch, base):
     changes = {**ROLLOUT, "lora_dropout": 0.3, "caption_dropout": 0.3}
-    monkeypatch.setattr(dry_run, "calibrate", lambda parts: Calibration(1.0, 1.0, 1.0, 1.0, 1.0))
+    monkeypatch.setattr(dry_run, "calibrate", lambda parts: Calibration(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0))
     plain = trained("plain", base, **changes)
     whole, seen = Loop.run, []
 
