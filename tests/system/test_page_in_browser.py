@@ -71,6 +71,21 @@ def test_a_reload_keeps_the_draft_and_the_run(filled, watched):
     expect(page.locator("#status h3")).to_have_text(["teacher-forced", "rollout"])
 
 
+def test_measuring_tells_what_a_step_takes_and_up_to_where_anchored_targets_are_safe(filled, watched):
+    """A real dry run of the demo, in a process of its own."""
+    page = watched.page
+    page.goto(filled.url)
+    open_tab(page, "Launch")
+    checks = page.locator("#tab-launch")
+    expect(checks).to_contain_text("Not measured yet on this machine")
+    page.locator("#measure").click()
+    measured = re.compile(r"Measured here \(cpu\): [\d.]+ s a step, [\d.]+ × a plain one")
+    expect(checks).to_contain_text(measured, timeout=120_000)
+    expect(checks).to_contain_text(re.compile(r"\d+ % of the rolled items start above timestep \d+"))
+    open_tab(page, "Configure")
+    expect(page.locator("#tab-configure")).to_contain_text("measured here")
+
+
 def test_the_divider_moves_by_keyboard(filled, watched):
     page = watched.page
     page.goto(filled.url + "?run=experiments/orange-cat&tab=compare")
