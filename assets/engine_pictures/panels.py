@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from core.plots.figure import GRID, INK, SUBDUED
+from core.plots.figure import FONT, INK, style_axes
 
 WIDTH = 8.0
 """Inches: 100 pixels an inch where a page shows a picture 800 pixels wide."""
-FONT = 9.5
 
 
 def panels(
@@ -37,15 +36,7 @@ def panels(
 
 def _styled(axes: Axes, title: str, x_label: str, y_label: str) -> Axes:
     axes.set_title(title, loc="left", color=INK, fontsize=FONT + 0.5, pad=24)
-    axes.set_xlabel(x_label, color=SUBDUED, fontsize=FONT)
-    axes.set_ylabel(y_label, color=SUBDUED, fontsize=FONT)
-    axes.tick_params(which="both", colors=SUBDUED, labelsize=FONT - 0.5, length=0, pad=4)
-    axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(GRID)
-    axes.margins(x=0.02, y=0.08)
+    style_axes(axes, x_label, y_label)
     return axes
 
 

@@ -8,11 +8,9 @@ from types import MappingProxyType
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PRESETS_DIR = PROJECT_ROOT / "presets"
 ASSETS_DIR = PROJECT_ROOT / "assets"
-EMBEDDED_BASE_DIR = ASSETS_DIR / "base"
-EMBEDDED_BASE = "embedded"
 EMBEDDED_FLOW = "embedded-flow"
 EMBEDDED_BASES: Mapping[str, Path] = MappingProxyType(
-    {EMBEDDED_BASE: EMBEDDED_BASE_DIR, EMBEDDED_FLOW: ASSETS_DIR / "base-flow"}
+    {"embedded": ASSETS_DIR / "base", EMBEDDED_FLOW: ASSETS_DIR / "base-flow"}
 )
 """Base models that ship with the project: the name that the option takes, and its folder. Both are the same small
 denoiser, the first variance preserving (v_prediction), the second flow matching."""

@@ -3,6 +3,7 @@
 All in x0 space with ``x_t = alpha x0 + sigma e``; ``m2`` is the mean square of the clean latents.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -89,25 +90,33 @@ def paired_probe(
         reach: grid steps of each rollout, at most the grid's length - 1.
         targets: how many grid points are probed, evenly spaced from the first.
     """
-    reach = min(reach, len(grid) - 1)
-    indices = sorted({round(index) for index in torch.linspace(0, len(grid) - 1 - reach, targets).tolist()})
     m2 = clean.square().mean().item()
     timesteps, m1, v, forwards = [], [], [], 0
-    for index in indices:
-        full = torch.full((len(clean),), float(grid[index]))
-        plan = RolloutPlan(
-            source=torch.full_like(full, float(grid[index + reach])), target=full,
-            steps=torch.full((len(clean),), reach), grid=grid,
-        )  # fmt: skip
+    for plan in probe_plans(len(clean), grid, reach, targets):
         result = roll(denoiser, clean, noise, plan, schedule=schedule, kind=kind, sampler="euler")
-        there = full.to(clean.device)
+        there = plan.target.to(clean.device)
         alpha, sigma = schedule.alpha(there), schedule.sigma(there)
         power = (alpha[0].square() * m2 + sigma[0].square()).item()
-        timesteps.append(float(grid[index]))
+        timesteps.append(float(plan.target[0]))
         m1.append(rolled_drift(result.rolled, result.noisy, alpha, sigma, m2).item())
         v.append(torch.log(result.rolled.square().mean() / power).item())
         forwards += result.sample_forwards
     return Probe(tuple(timesteps), tuple(m1), tuple(v), forwards)
+
+
+def probe_plans(pairs: int, grid: Float[Tensor, "points"], reach: int, targets: int) -> Iterator[RolloutPlan]:
+    """Short rollouts of all pairs to probed timesteps, clean end first.
+
+    Args:
+        pairs: how many items each plan has.
+        grid: the sampler's timesteps, ascending, without 0.
+        reach: grid steps of each rollout; cut to the grid's length - 1.
+        targets: how many grid points are probed, evenly spaced from the first.
+    """
+    reach = min(reach, len(grid) - 1)
+    for index in sorted({round(place) for place in torch.linspace(0, len(grid) - 1 - reach, targets).tolist()}):
+        target, source = (torch.full((pairs,), float(grid[place])) for place in (index, index + reach))
+        yield RolloutPlan(source=source, target=target, steps=torch.full((pairs,), reach), grid=grid)
 
 
 def inference_grid(scheduler, steps: int) -> Float[Tensor, "points"]:

@@ -11,12 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.evaluation.drift import REACH, TARGETS
+from core.evaluation.drift import REACH, TARGETS, probe_plans
 from core.noise.denoiser import Denoiser
 from core.noise.prediction import add_noise, to_clean
 from core.noise.schedule import NoiseSchedule
 from core.rollout.engine import roll
-from core.rollout.plan import RolloutPlan
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ def recovery(
     """
     if len(grid) < 2:
         raise ValueError(f"grid must have two points or more, got {len(grid)}")
-    reach = min(reach, len(grid) - 1)
     items = torch.arange(len(clean), device=clean.device)
 
     def estimate(state: Tensor, timestep: Tensor) -> Tensor:
@@ -103,14 +101,12 @@ def recovery(
         return to_clean(prediction, state, alpha=alpha, sigma=sigma, kind=kind)
 
     timesteps, gaps, forwards = [], [], 0
-    for index in sorted({round(place) for place in torch.linspace(0, len(grid) - 1 - reach, targets).tolist()}):
-        here, there = (torch.full((len(clean),), float(grid[place])) for place in (index, index + reach))
-        plan = RolloutPlan(source=there, target=here, steps=torch.full((len(clean),), reach), grid=grid)
+    for plan in probe_plans(len(clean), grid, reach, targets):
         result = roll(denoiser, clean, noise, plan, schedule=schedule, kind=kind, sampler="euler")
-        here, there = here.to(clean.device), there.to(clean.device)
+        here, there = plan.target.to(clean.device), plan.source.to(clean.device)
         source = add_noise(clean, noise, alpha=schedule.alpha(there), sigma=schedule.sigma(there))
         own, true, before = estimate(result.rolled, here), estimate(result.noisy, here), estimate(source, there)
-        timesteps.append(float(grid[index]))
+        timesteps.append(float(plan.target[0]))
         gaps.append(recovery_gaps(own, true, before, clean))
         forwards += result.sample_forwards + 3 * len(clean)
     g0, g1, g2 = (tuple(values) for values in zip(*gaps, strict=True))

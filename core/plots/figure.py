@@ -34,7 +34,7 @@ SIZE = (4.6, 2.75)
 SMALL = (3.4, 2.1)
 """Inches, for the previews beside the fields."""
 
-_FONT = 9.5
+FONT = 9.5
 _DASHES: tuple[tuple[float, ...] | None, ...] = (None, (5, 2), (1.2, 1.6), (7, 2, 1.2, 2), (3, 1.2), (9, 3))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _KNOWN_ARMS = {"teacher-forced": 0, "rollout": 1, "too-long": 2}
@@ -77,16 +77,21 @@ def new_axes(x_label: str, y_label: str, size: tuple[float, float] = SIZE) -> tu
     figure = Figure(figsize=size, dpi=100, facecolor="none")
     left, bottom, top = 0.78 / width, 0.5 / height, 0.38 / height
     axes = figure.add_axes((left, bottom, 1 - left - 0.1 / width, 1 - bottom - top), facecolor="none")
-    axes.set_xlabel(x_label, color=SUBDUED, fontsize=_FONT)
-    axes.set_ylabel(y_label, color=SUBDUED, fontsize=_FONT)
-    axes.tick_params(which="both", colors=SUBDUED, labelsize=_FONT - 0.5, length=0, pad=4)
+    style_axes(axes, x_label, y_label)
+    return figure, axes
+
+
+def style_axes(axes: Axes, x_label: str, y_label: str) -> None:
+    """Puts axes into the house style; labels carry their units."""
+    axes.set_xlabel(x_label, color=SUBDUED, fontsize=FONT)
+    axes.set_ylabel(y_label, color=SUBDUED, fontsize=FONT)
+    axes.tick_params(which="both", colors=SUBDUED, labelsize=FONT - 0.5, length=0, pad=4)
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(GRID)
     axes.margins(x=0.02, y=0.08)
-    return figure, axes
 
 
 def add_legend(axes: Axes) -> None:
@@ -100,7 +105,7 @@ def add_legend(axes: Axes) -> None:
             bbox_to_anchor=(-0.01, 1.0),
             ncols=min(len(labels), 4),
             frameon=False,
-            fontsize=_FONT - 0.5,
+            fontsize=FONT - 0.5,
             labelcolor=INK,
             handlelength=2.2,
             columnspacing=1.4,
@@ -114,7 +119,7 @@ def say_empty(axes: Axes, text: str = "No records yet") -> None:
     axes.set_yticks([])
     axes.set_xlabel("")
     axes.set_ylabel("")
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=SUBDUED, fontsize=_FONT + 1)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=SUBDUED, fontsize=FONT + 1)
 
 
 def describe(figure: Figure, summary: str) -> Figure:
@@ -158,7 +163,7 @@ def _own_ids(text: str) -> str:
 def save(figure: Figure, path: Path, title: str = "") -> Path:
     """Write a PNG (on white) or, by the suffix, an SVG with plain colours."""
     if title:
-        figure.axes[0].set_title(title, loc="right", fontsize=_FONT + 1, color=INK)
+        figure.axes[0].set_title(title, loc="right", fontsize=FONT + 1, color=INK)
     with _SAVING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plots"}):
         metadata = {"Date": None} if path.suffix == ".svg" else None
         figure.savefig(path, dpi=160, facecolor="white", metadata=metadata)
