@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tiny_checkpoint import KINDS, save_checkpoint
 from core.config.flat import parse_config
 from core.runs import journal
 from core.runs.folder import RunFolder
+from core.training import dry_run
 from core.training.run import train
 
 SIDE = 16
@@ -63,11 +65,11 @@ def one_thread():
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One thread and a fresh accelerate; what a training does to the global generator is undone."""
+    """One thread, a fresh accelerate, a short dry run; what a training does to the global generator is undone."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     reset_accelerate()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), patch.multiple(dry_run, WARM_UP=1, ROUNDS=(1, 1)):
         yield
     reset_accelerate()
     torch.set_num_threads(threads)
