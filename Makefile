@@ -34,7 +34,7 @@ pictures: $(VENV)/.installed-dev
 	$(BIN)/python -m assets.engine_pictures
 	$(BIN)/python -m assets.pictures
 
-# The table of docs/results.md: trains and measures what is missing of it, for some hours; a cut is resumed.
+# The table of docs/results.md: trains and measures what is missing of it, in about an hour and a half; a cut is resumed.
 # ARGS="--only embedded" trains one base: two such processes may run side by side. ARGS=--render only writes the page.
 results: $(VENV)/.installed-dev
 	$(BIN)/python -m assets.results $(ARGS)
