@@ -10,10 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from assets.build.vocabulary import BACKGROUNDS
+from assets.latents import instance_latents
 from assets.results.matrix import ASKED_FOR, KEPT
-from core.config.paths import model_path, resolve_path
-from core.data.dreambooth import scan_folder
-from core.data.latents import LatentSet, encode, to_tensor
+from core.data.latents import LatentSet, to_tensor
 from core.evaluation.chain import (
     band_log_ratio,
     border_error,
@@ -25,11 +24,11 @@ from core.evaluation.chain import (
 )
 from core.evaluation.drift import inference_grid
 from core.evaluation.recovery import recovery
-from core.models import FAMILIES
 from core.models.family import Family
 from core.runs import journal
 from core.runs.folder import RunFolder
 from core.samples.generate import Recipe, Sample, generate
+from core.samples.load import load_finished
 
 SAMPLES = 24
 """Of the instance prompt, without guidance."""
@@ -80,16 +79,10 @@ def measure(folder: RunFolder, pictures: Path) -> dict:
 
 def _load(folder: RunFolder) -> Subject:
     config = folder.config()
-    model, data, steps = config.model, config.data, config.validation.validation_num_inference_steps
-    family = FAMILIES[model.family].resolve().load(model_path(model.pretrained_model_name_or_path))
-    family.pipeline.load_lora_weights(folder.adapter_dir)
+    family = load_finished(folder)
     family.network.eval()
-    items = scan_folder(resolve_path(data.instance_data_dir), data.instance_prompt).items
-    latents = encode(
-        items, family.encode_pictures, family.encode_prompts, resolution=data.resolution, center_crop=data.center_crop,
-        random_flip=data.random_flip, progress=lambda done, total: None,
-    )  # fmt: skip
-    return Subject(folder, family, latents, Recipe(steps, 1.0, data.resolution))
+    recipe = Recipe(config.validation.validation_num_inference_steps, 1.0, config.data.resolution)
+    return Subject(folder, family, instance_latents(config, family), recipe)
 
 
 def _sampled(subject: Subject) -> Iterator[Tensor]:

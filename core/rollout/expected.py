@@ -31,9 +31,14 @@ def timestep_shares(last: int, *, flow_matching: bool) -> NDArray[np.float64]:
     """
     if not flow_matching:
         return np.full(last + 1, 1 / (last + 1))
-    x = np.arange(1, last) / last
-    inner = np.exp(-(np.log(x / (1 - x)) ** 2) / 2) / (x * (1 - x))
+    inner = logit_normal_density(np.arange(1, last) / last)
     return np.concatenate([[0.0], inner / inner.sum(), [0.0]])
+
+
+def logit_normal_density(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of numbers 0..1 whose logit is a standard normal, up to a factor; elementwise, finite at both ends."""
+    inside = np.clip(sigma, 1e-12, 1 - 1e-12)
+    return np.exp(-((np.log(inside) - np.log1p(-inside)) ** 2) / 2) / (inside * (1 - inside))
 
 
 def cut_distribution(

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from core.config.paths import model_path
-from core.errors import RunError
-from core.models import FAMILIES
 from core.runs.folder import RunFolder
 from core.samples.generate import Recipe, generate, save_sample
+from core.samples.load import load_finished
 
 
 def draw(folder: RunFolder, prompts: Sequence[str], seeds: Sequence[int], out: Path) -> Iterator[Path]:
@@ -16,16 +14,7 @@ def draw(folder: RunFolder, prompts: Sequence[str], seeds: Sequence[int], out: P
     Raises:
         RunError: the run has no final adapter.
     """
-    if not (folder.adapter_dir / "pytorch_lora_weights.safetensors").is_file():
-        raise RunError(f"{folder.name} must be a finished run with an adapter; train or resume it first")
-    config = folder.config()
-    model = config.model
-    family = (
-        FAMILIES[model.family]
-        .resolve()
-        .load(model_path(model.pretrained_model_name_or_path), revision=model.revision, variant=model.variant)
-    )
-    family.pipeline.load_lora_weights(folder.adapter_dir)
+    family, config = load_finished(folder), folder.config()
     validation = config.validation
     recipe = Recipe(
         validation.validation_num_inference_steps, validation.validation_guidance_scale, config.data.resolution

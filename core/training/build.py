@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 
-from core.config.paths import model_path, resolve_path
+from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.config.scheduled_sampling import reach_problem
 from core.config.supported import check_supported
@@ -17,9 +17,9 @@ from core.data.dreambooth import Item, scan_folder
 from core.data.latents import LatentSet, encode
 from core.errors import ConfigError, Problem
 from core.evaluation.drift import inference_grid
-from core.models import FAMILIES
 from core.models.family import Family
 from core.rollout.reflexflow import ReflexFlow
+from core.samples.load import load_base
 from core.training.adapter import add_adapter
 from core.training.batches import BatchStream, Source
 from core.training.candidates import group_prompts, posterior_over
@@ -100,7 +100,7 @@ def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Ac
     _refuse(check_supported(config))
     instance = list(scan_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt).items)
     report.phase("loading", "loading the base model")
-    family = _load(config)
+    family = load_base(config)
     _refuse(_model_problems(config, family))
     family.to(accelerator.device)
     sources = _sources(config, family, instance, class_folder, report)
@@ -122,15 +122,6 @@ def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Ac
     )  # fmt: skip
     probe = _probe(config, family, pictures)
     return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe)
-
-
-def _load(config: RunConfig) -> Family:
-    model = config.model
-    return (
-        FAMILIES[model.family]
-        .resolve()
-        .load(model_path(model.pretrained_model_name_or_path), revision=model.revision, variant=model.variant)
-    )
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.rollout.expected import logit_normal_density
+
 Numbers = NDArray[np.float64]
 
 
@@ -32,16 +34,8 @@ def _logit_normal(count: int, last: int, generator: torch.Generator) -> Tensor:
     return torch.sigmoid(torch.randn(count, generator=generator)) * last
 
 
-def _logit_normal_density(last: int) -> Callable[[Numbers], Numbers]:
-    def density(timestep: Numbers) -> Numbers:
-        sigma = np.clip(timestep / last, 1e-12, 1 - 1e-12)
-        return np.exp(-((np.log(sigma) - np.log1p(-sigma)) ** 2) / 2) / (sigma * (1 - sigma))
-
-    return density
-
-
 UNIFORM = Timesteps(_uniform, lambda last: np.ones_like)
-LOGIT_NORMAL = Timesteps(_logit_normal, _logit_normal_density)
+LOGIT_NORMAL = Timesteps(_logit_normal, lambda last: lambda timestep: logit_normal_density(timestep / last))
 """Esser et al. 2024, section 3.1, with location 0 and scale 1."""
 
 TIMESTEPS: Mapping[str, Timesteps] = {

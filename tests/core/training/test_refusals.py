@@ -10,7 +10,7 @@ from core.errors import ConfigError, DataError
 from core.runs import journal
 from core.runs.folder import RunFolder
 from core.runs.status import read_status
-from core.training import build
+from core.samples import load
 from core.training.loop import Loop
 
 PREFIX = "scheduled_sampling_"
@@ -40,7 +40,7 @@ def test_half_precision_without_a_gpu(refusal, monkeypatch):
 
 
 def test_reflexflow_on_a_hub_model_that_turns_out_not_to_be_flow_matching(refusal, bases, monkeypatch):
-    monkeypatch.setattr(build, "model_path", lambda name: str(bases["v_prediction"]))
+    monkeypatch.setattr(load, "model_path", lambda name: str(bases["v_prediction"]))
     (message,) = refusal("somebody/a-model", **{**ROLLOUT, f"{PREFIX}reflexflow": True})
     assert message == "scheduled_sampling_reflexflow must be false or unset for a v_prediction base model, got true"
 
