@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.runs.journal import Tail
-from core.runs.records import DriftRecord, Record, StepRecord, records_from
+from core.runs.drift import DriftRecord
+from core.runs.records import Record, StepRecord, records_from
 
 R = TypeVar("R", bound=Record)
 

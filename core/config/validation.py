@@ -62,3 +62,12 @@ class ValidationOptions(Block):
         ge=0,
         le=4096,
     )
+    drift_samples: int = option(
+        16,
+        "Samples of the instance prompts, without guidance, that each drift probe draws and scores: V at the end of "
+        "the chain, diversity, the drift alarm; more is steadier and slower, 0 leaves them out.",
+        label="Scored samples",
+        unit="samples",
+        ge=0,
+        le=4096,
+    )

@@ -104,12 +104,23 @@ def _band_of(height: int, width: int, bands: int) -> Tensor:
     return torch.where(radius > 0, (place + 1e-9).floor().long().clamp(max=bands - 1), -1)
 
 
+def bands_fit(height: int, width: int, bands: int = BANDS) -> bool:
+    """Whether latents of this size have a coefficient in every band."""
+    place = _band_of(height, width, bands)
+    return bool((torch.bincount(place[place >= 0], minlength=bands) > 0).all())
+
+
+def nearest_distances(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"]) -> Float[Tensor, " n"]:
+    """Distance of each sample to the nearest training latent, rms per element; 0 is a copy."""
+    return _distances(samples, clean).min(1).values
+
+
 def nearest_distance(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"]) -> float:
     """nn: mean over the samples of the distance to the nearest training latent, rms per element.
 
     Lower is closer to the subject, and 0 is a copy: read it with :func:`diversity`.
     """
-    return _distances(samples, clean).min(1).values.mean().item()
+    return nearest_distances(samples, clean).mean().item()
 
 
 def diversity(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"]) -> float:

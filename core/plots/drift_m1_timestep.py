@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from core.plots.figure import BASE_STYLE, add_legend, arm_styles, describe, new_axes, say_empty
 from core.plots.lines import draw_curve, number
 from core.plots.probes import EMPTY, split_base
-from core.runs.records import DriftRecord
+from core.runs.drift import DriftRecord
 
 
 def draw(series: Mapping[str, Sequence[DriftRecord]]) -> Figure:

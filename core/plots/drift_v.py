@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from core.plots.probes import plot_probes
-from core.runs.records import DriftRecord
+from core.runs.drift import DriftRecord
 
 
 def draw(series: Mapping[str, Sequence[DriftRecord]]) -> Figure:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from core.plots.figure import BASE_STYLE, add_legend, arm_styles, describe, new_axes, say_empty
 from core.plots.lines import curve, draw_curve, number, show_steps, spoken
-from core.runs.records import DriftRecord
+from core.runs.drift import DriftRecord
 
 EMPTY = "No drift probe yet: one is taken with each set of samples"
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
-from core.runs.files import read_object
+from core.runs.files import is_number, read_object
 from core.runs.folder import RunFolder, created_at, folders_with
+from core.runs.scores import DEFAULT_SCORE, SCORES
 from core.runs.workspace import Workspace, is_slug
 
 FILE_NAME = "experiment.json"
@@ -21,12 +22,14 @@ class ArmRun:
         label: What people read.
         changes: The options, by flat name, in which it departs from the experiment's config.
         run: Its run folder.
+        seed: The training seed that pairs it with the other arms; None in an experiment of an older version.
     """
 
     arm: str
     label: str
     changes: dict[str, Any]
     run: RunFolder
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,12 @@ class Experiment:
         return created_at(self.file_path, self.file_path)
 
     @property
+    def primary(self) -> str:
+        """The score that was declared before training to give the verdict, a name in ``core.runs.scores.SCORES``."""
+        primary = self._facts().get("primary")
+        return primary if isinstance(primary, str) and primary in SCORES else DEFAULT_SCORE
+
+    @property
     def arms(self) -> tuple[ArmRun, ...]:
         """Its arms in their order; an entry that names no folder within the experiment is left out."""
         rows = self._facts().get("arms")
@@ -82,7 +91,8 @@ class Experiment:
         changes = row.get("changes")
         name = str(row.get("arm", row["run"]))
         changes = changes if isinstance(changes, dict) else {}
-        return ArmRun(name, str(row.get("label", name)), changes, RunFolder(self.path / row["run"]))
+        seed = int(row["seed"]) if is_number(row.get("seed")) else None
+        return ArmRun(name, str(row.get("label", name)), changes, RunFolder(self.path / row["run"]), seed)
 
     def _facts(self) -> dict[str, Any]:
         facts = read_object(self.file_path)

@@ -1,4 +1,4 @@
-"""What the journals hold, typed. One class a journal; a record of an older or newer writer still reads.
+"""Steps and events as the journals hold them, typed; a record of an older or newer writer still reads.
 
 NaN stands for a number that was not finite when it was written (the journal has null there).
 """
@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
-from core.runs import journal
-from core.runs.files import is_number
+from core.runs import fields, journal
 
 
 @dataclass(frozen=True)
@@ -85,82 +84,32 @@ class StepRecord:
             ValueError: If it has no step.
         """
         return cls(
-            step=_step(data),
-            loss=_number(data, "loss"),
-            loss_rolled=_optional(data, "loss_rolled"),
-            loss_teacher_forced=_optional(data, "loss_teacher_forced"),
-            lr=_number(data, "lr"),
-            grad_norm=_number(data, "grad_norm"),
-            probability=_number(data, "probability", 0.0),
-            rolled=_count(data, "rolled"),
-            items=_count(data, "items"),
-            mean_offset=_number(data, "mean_offset", 0.0),
-            max_offset=_count(data, "max_offset"),
-            rollout_calls=_count(data, "rollout_calls"),
-            rollout_forwards=_count(data, "rollout_forwards"),
-            below_grid=_count(data, "below_grid"),
-            trained_states=_count(data, "trained_states"),
-            rollout_drift=_optional(data, "rollout_drift"),
-            rollout_v=_optional(data, "rollout_v"),
-            rollout_g2=_optional(data, "rollout_g2"),
-            posterior_entropy=_optional(data, "posterior_entropy"),
-            posterior_nearest=_optional(data, "posterior_nearest"),
-            reflexflow_direction=_optional(data, "reflexflow_direction"),
-            reflexflow_error=_optional(data, "reflexflow_error"),
-            reflexflow_spread=_optional(data, "reflexflow_spread"),
-            seconds=_number(data, "seconds"),
-            elapsed=_number(data, "elapsed"),
-            memory_mb=_optional(data, "memory_mb"),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What goes into the journal."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class DriftRecord:
-    """One paired probe, a line of ``drift.jsonl``.
-
-    Attributes:
-        step: Optimizer steps taken before the probe.
-        grid: Timesteps of the probe, in their stored order.
-        m1: M1 per target timestep.
-        v: V per target timestep.
-        m1_mean: Mean of ``m1``.
-        v_end: V at the end of the chain.
-        base: Whether the LoRA was off: the base model's own drift, for reference.
-        pairs: How many pairs the probe used.
-        seconds: What it took.
-    """
-
-    step: int
-    grid: tuple[float, ...] = ()
-    m1: tuple[float, ...] = ()
-    v: tuple[float, ...] = ()
-    m1_mean: float = math.nan
-    v_end: float = math.nan
-    base: bool = False
-    pairs: int = 0
-    seconds: float = math.nan
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Reads a journal's record.
-
-        Raises:
-            ValueError: If it has no step.
-        """
-        return cls(
-            step=_step(data),
-            grid=_numbers(data, "grid"),
-            m1=_numbers(data, "m1"),
-            v=_numbers(data, "v"),
-            m1_mean=_number(data, "m1_mean"),
-            v_end=_number(data, "v_end"),
-            base=data.get("base") is True,
-            pairs=_count(data, "pairs"),
-            seconds=_number(data, "seconds"),
+            step=fields.step(data),
+            loss=fields.number(data, "loss"),
+            loss_rolled=fields.optional(data, "loss_rolled"),
+            loss_teacher_forced=fields.optional(data, "loss_teacher_forced"),
+            lr=fields.number(data, "lr"),
+            grad_norm=fields.number(data, "grad_norm"),
+            probability=fields.number(data, "probability", 0.0),
+            rolled=fields.count(data, "rolled"),
+            items=fields.count(data, "items"),
+            mean_offset=fields.number(data, "mean_offset", 0.0),
+            max_offset=fields.count(data, "max_offset"),
+            rollout_calls=fields.count(data, "rollout_calls"),
+            rollout_forwards=fields.count(data, "rollout_forwards"),
+            below_grid=fields.count(data, "below_grid"),
+            trained_states=fields.count(data, "trained_states"),
+            rollout_drift=fields.optional(data, "rollout_drift"),
+            rollout_v=fields.optional(data, "rollout_v"),
+            rollout_g2=fields.optional(data, "rollout_g2"),
+            posterior_entropy=fields.optional(data, "posterior_entropy"),
+            posterior_nearest=fields.optional(data, "posterior_nearest"),
+            reflexflow_direction=fields.optional(data, "reflexflow_direction"),
+            reflexflow_error=fields.optional(data, "reflexflow_error"),
+            reflexflow_spread=fields.optional(data, "reflexflow_spread"),
+            seconds=fields.number(data, "seconds"),
+            elapsed=fields.number(data, "elapsed"),
+            memory_mb=fields.optional(data, "memory_mb"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -195,7 +144,7 @@ class Event:
         if not isinstance(kind, str):
             raise ValueError("an event must have a kind")
         rest = {key: value for key, value in data.items() if key not in ("time", "kind", "text")}
-        return cls(_number(data, "time"), kind, text if isinstance(text, str) else "", rest)
+        return cls(fields.number(data, "time"), kind, text if isinstance(text, str) else "", rest)
 
     def to_dict(self) -> dict[str, Any]:
         """What goes into the journal."""
@@ -238,32 +187,3 @@ def record_event(path: Path, kind: str, text: str, **details: Any) -> None:
         RunError: If the journal cannot be written.
     """
     journal.append(path, Event(time.time(), kind, text, details).to_dict())
-
-
-def _step(data: Mapping[str, Any]) -> int:
-    value = data.get("step")
-    if not is_number(value) or not math.isfinite(value):
-        raise ValueError("a record must have a step")
-    return int(value)
-
-
-def _number(data: Mapping[str, Any], key: str, default: float = math.nan) -> float:
-    value = data.get(key)
-    return float(value) if is_number(value) else default
-
-
-def _optional(data: Mapping[str, Any], key: str) -> float | None:
-    value = data.get(key)
-    return float(value) if is_number(value) else None
-
-
-def _count(data: Mapping[str, Any], key: str) -> int:
-    value = data.get(key)
-    return int(value) if is_number(value) and math.isfinite(value) else 0
-
-
-def _numbers(data: Mapping[str, Any], key: str) -> tuple[float, ...]:
-    value = data.get(key)
-    if not isinstance(value, list):
-        return ()
-    return tuple(float(item) if is_number(item) else math.nan for item in value)

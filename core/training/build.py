@@ -59,12 +59,23 @@ class Parts:
 
 @dataclass(frozen=True)
 class ProbeSet:
-    """Pairs and grid of the drift probe: equal in all arms and at all steps."""
+    """What the drift probe needs: equal in all arms and at all steps.
+
+    Attributes:
+        clean: latents of the pairs.
+        noise: of the pairs.
+        condition: of the pairs, one row each.
+        grid: timesteps of the preset's own sampler, ascending.
+        training: one latent a training picture, for the scores of samples.
+        prompts: that the samples are drawn with, those of the pictures in their order.
+    """
 
     clean: Tensor
     noise: Tensor
     condition: Tensor
     grid: Tensor
+    training: Tensor
+    prompts: tuple[str, ...]
 
 
 def make_accelerator(config: RunConfig) -> Accelerator:
@@ -234,7 +245,10 @@ def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
     which = torch.arange(count) % len(pictures)
     clean = pictures.latents[pictures.first[which]]
     noise = torch.randn(clean.shape, generator=stream(config.validation.validation_seed, "drift"))
-    return ProbeSet(clean, noise, pictures.conditions[pictures.prompt[which]], _sampling_grid(config, family))
+    condition = pictures.conditions[pictures.prompt[which]]
+    prompts = tuple(pictures.prompts[place] for place in pictures.prompt.tolist())
+    grid = _sampling_grid(config, family)
+    return ProbeSet(clean, noise, condition, grid, pictures.latents[pictures.first], prompts)
 
 
 def _sampling_grid(config: RunConfig, family: Family) -> Tensor:

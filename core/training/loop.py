@@ -12,16 +12,18 @@ from torch import Tensor
 
 from core.config.flat import flatten
 from core.errors import RunError
-from core.evaluation.drift import paired_probe
 from core.noise.denoiser import evaluation_mode
 from core.rollout.ramp import probability_at
 from core.runs import journal
+from core.runs.alarms import record_alarms
+from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
-from core.runs.records import DriftRecord, StepRecord, record_event
+from core.runs.records import StepRecord, read_records, record_event
 from core.samples.generate import Recipe, generate, save_sample
 from core.training.batches import Position, seed_dropout
 from core.training.build import Parts
 from core.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
+from core.training.probe import probe
 from core.training.report import Report, Stopped
 from core.training.step import StepOutcome, Trainer, fresh_step
 from core.training.tally import live_means
@@ -111,7 +113,7 @@ class Loop:
     def _was_validated(self) -> bool:
         """Whether an earlier life drew and probed at this step; the probe comes last."""
         validation = self.parts.config.validation
-        if validation.drift_pairs > 0:
+        if self._probed:
             return any(line.get("step") == self.step for line in journal.read_all(self.folder.drift_path))
         drawn = list((self.folder.samples_dir / f"step-{self.step:06d}").glob("*.png"))
         return len(drawn) >= len(validation.validation_prompts) * validation.num_validation_images
@@ -184,7 +186,7 @@ class Loop:
         if self.main:
             with evaluation_mode(self.parts.family.network):
                 self._draw()
-                if self.parts.config.validation.drift_pairs > 0:
+                if self._probed:
                     self._probe()
         self.validated = self.step
         self.parts.accelerator.wait_for_everyone()
@@ -207,28 +209,24 @@ class Loop:
                 save_sample(self.folder.samples_dir, self.step, sample, recipe, run=self.folder.name)
                 self.report.progress(done + 1, total)
 
+    @property
+    def _probed(self) -> bool:
+        validation = self.parts.config.validation
+        return validation.drift_pairs > 0 or validation.drift_samples > 0
+
     def _probe(self) -> None:
-        parts, began = self.parts, time.perf_counter()
-        probe, device = parts.probe, parts.accelerator.device
-        condition = probe.condition.to(device)
-
-        def denoiser(noisy: Tensor, timestep: Tensor, items: Tensor) -> Tensor:
-            self.report.check()
-            return parts.family.predict(parts.family.network, noisy, timestep, condition[items])
-
+        """The cheap subset of the drift metrics, and the alarms that they give cause for."""
+        began = time.perf_counter()
         self.report.phase("sampling", f"measuring drift at step {self.step}")
-        with parts.accelerator.autocast():
-            found = paired_probe(
-                denoiser, probe.clean.to(device), probe.noise.to(device), schedule=parts.family.schedule,
-                kind=parts.family.kind, grid=probe.grid,
-            )  # fmt: skip
-        record = DriftRecord(
-            step=self.step, grid=found.timesteps, m1=found.m1, v=found.v, m1_mean=sum(found.m1) / len(found.m1),
-            v_end=found.v[0], pairs=len(probe.clean), seconds=time.perf_counter() - began,
-        )  # fmt: skip
+        with self.parts.accelerator.autocast():
+            found = probe(self.parts, self.report.check)
+        record = replace(found, step=self.step, seconds=time.perf_counter() - began)
         journal.append(self.folder.drift_path, record.to_dict())
         if self.step == 0:  # the adapter begins as zero: this is the base model itself
             journal.append(self.folder.drift_path, replace(record, base=True).to_dict())
+        records = read_records(DriftRecord, self.folder.drift_path)
+        for alarm in record_alarms(self.folder, records, self.step):
+            print(f"drift alarm: {alarm.text}", flush=True)
 
     def _finish(self) -> None:
         parts = self.parts

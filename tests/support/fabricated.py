@@ -11,9 +11,10 @@ from core.config.flat import flatten, parse_config
 from core.config.presets import load_preset
 from core.config.run import RunConfig
 from core.runs import journal
+from core.runs.drift import ChainScores, DriftRecord
 from core.runs.experiment import Experiment, create_experiment
 from core.runs.folder import RunFolder
-from core.runs.records import DriftRecord, StepRecord
+from core.runs.records import StepRecord
 from core.runs.status import Status, write_status
 from core.runs.workspace import Workspace
 
@@ -46,7 +47,14 @@ def write_steps(folder: RunFolder, count: int, *, first: int = 1, rolled: int = 
 
 def write_probe(folder: RunFolder, step: int, v_end: float, *, base: bool = False) -> None:
     record = DriftRecord(
-        step=step, grid=(900.0, 100.0), m1=(0.1, 0.3), v=(v_end, v_end), m1_mean=0.2, v_end=v_end, base=base, pairs=4
+        step=step,
+        grid=(900.0, 100.0),
+        m1=(0.1, 0.3),
+        v=(v_end, v_end),
+        m1_mean=0.2,
+        base=base,
+        pairs=4,
+        chain=ChainScores(samples=8, inference_steps=20, guidance=1.0, v=v_end, diversity=0.8, nearest=0.5, high=0.9),
     )
     journal.append(folder.drift_path, record.to_dict())
 

@@ -95,6 +95,7 @@ def tiny_config(bases, pictures, base: str | Path = "v_prediction", **changes):
         "validation_steps": 0,
         "validation_num_inference_steps": 5,
         "drift_pairs": 0,
+        "drift_samples": 0,
         "num_class_images": 2,
         "rank": 2,
         "lora_alpha": 2.0,

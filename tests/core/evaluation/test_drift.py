@@ -195,13 +195,14 @@ def test_a_scheduler_that_is_in_use_is_left_alone(scheduler):
 
 
 def test_a_run_begins_with_the_base_models_own_record(trained):
-    folder = trained(drift_pairs=3, validation_steps=2, scheduled_sampling_max_step_offset=1)
+    folder = trained(drift_pairs=3, drift_samples=2, validation_steps=2, scheduled_sampling_max_step_offset=1)
     records = journal.read_all(folder.drift_path)
     assert [(line["step"], line["base"]) for line in records] == [(0, False), (0, True), (2, False), (3, False)]
     own, base = ({**line, "base": None, "seconds": None} for line in records[:2])
     assert own == base
     assert all(line["pairs"] == 3 and line["m1_mean"] > 0 for line in records)
-    assert records[0]["v_end"] == records[0]["v"][0]
+    assert all(line["chain"]["samples"] == 2 for line in records)
+    assert records[0]["chain"]["v"] != records[-1]["chain"]["v"]
     assert records[-1]["m1"] != records[0]["m1"]
 
 

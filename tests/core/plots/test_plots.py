@@ -13,7 +13,8 @@ from core.plots import PLOTS
 from core.plots.figure import ARM_COLOURS, CSS_VARIABLES, arm_styles, describe, new_axes, render_svg, save, summary_of
 from core.plots.lines import POINTS, running_mean, thin
 from core.plots.preview import Preview
-from core.runs.records import DriftRecord, StepRecord
+from core.runs.drift import ChainScores, DriftRecord
+from core.runs.records import StepRecord
 
 ARMS = ("teacher-forced", "rollout", "too-long")
 
@@ -44,13 +45,18 @@ def steps(count: int) -> list[StepRecord]:
     ]
 
 
+def chain(v: float) -> ChainScores:
+    return ChainScores(samples=8, inference_steps=20, guidance=1.0, v=v, diversity=0.8, nearest=0.5, high=0.9)
+
+
 def probes(count: int) -> list[DriftRecord]:
     grid = (900.0, 500.0, 100.0)
     made = [
-        DriftRecord(step=100 * n, grid=grid, m1=(0.1, 0.2, 0.3), m1_mean=0.2 + n, v_end=-0.1 * n) for n in range(count)
+        DriftRecord(step=100 * n, grid=grid, m1=(0.1, 0.2, 0.3), m1_mean=0.2 + n, chain=chain(-0.1 * n))
+        for n in range(count)
     ]
     return (
-        [*made, DriftRecord(step=0, grid=grid, m1=(0.1, 0.1, 0.1), m1_mean=0.15, v_end=-0.02, base=True)]
+        [*made, DriftRecord(step=0, grid=grid, m1=(0.1, 0.1, 0.1), m1_mean=0.15, chain=chain(-0.02), base=True)]
         if made
         else []
     )

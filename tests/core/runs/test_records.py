@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.runs import journal
-from core.runs.records import DriftRecord, Event, StepRecord, read_records, record_event, records_from
+from core.runs.drift import ChainScores, DriftRecord
+from core.runs.records import Event, StepRecord, read_records, record_event, records_from
 
 STEP = StepRecord(
     step=7, loss=0.25, loss_rolled=0.5, loss_teacher_forced=0.2, lr=1e-4, grad_norm=2.0, probability=0.5, rolled=3,
@@ -13,7 +14,17 @@ STEP = StepRecord(
     rollout_drift=0.1, rollout_v=-0.02, rollout_g2=-0.001, posterior_entropy=0.7, posterior_nearest=0.8,
     reflexflow_direction=1.5, reflexflow_error=0.3, reflexflow_spread=0.6, seconds=0.2, elapsed=3.0, memory_mb=100.0,
 )  # fmt: skip
-DRIFT = DriftRecord(step=7, grid=(999.0, 500.0), m1=(0.5, -0.25), v=(0.1, 0.2), m1_mean=0.1, v_end=0.2, pairs=16)
+CHAIN = ChainScores(
+    samples=24, inference_steps=20, guidance=2.0, v=-0.1, v_channels=(0.1, 0.2), mean_channels=(0.0, 0.5),
+    bands=(0.1, -0.2), high=0.9, nearest=0.4, nearest_least=0.2, diversity=0.7, energy_distance=0.3, energy_p=0.04,
+    adherence=0.01,
+)  # fmt: skip
+DRIFT = DriftRecord(
+    step=7, scope="full", base=True, grid=(999.0, 500.0), m1=(0.5, -0.25), v=(0.1, 0.2), v_channels=((0.1,), (0.2,)),
+    lag=(0.1, 0.2), lag_residual=(0.3, 0.4), epsilon_norm=(0.01, 0.02), bands=((0.1, 0.2), (0.3, 0.4)), g0=(0.1, 0.2),
+    g1=(0.1, 0.3), g2=(0.1, 0.4), restoring=(0.5, 0.6), restoring_noise=(0.0, 0.1), m1_mean=0.1, free_grid=(1.0, 2.0),
+    free_v=(0.1, 0.5), free_bands=((0.5,), (0.6,)), chain=CHAIN, pairs=16, seconds=3.0,
+)  # fmt: skip
 
 
 BARE = StepRecord(step=1, loss=0.0)
@@ -27,8 +38,11 @@ def test_a_record_comes_back_from_its_journal_as_it_was(tmp_path: Path, record: 
 
 
 def test_no_field_of_the_record_that_comes_back_stands_at_its_default() -> None:
-    names = [field.name for field in dataclasses.fields(StepRecord)]
-    assert [name for name in names if getattr(STEP, name) == getattr(BARE, name)] == []
+    for record, bare in (
+        (STEP, BARE), (DRIFT, DriftRecord(step=0)), (CHAIN, ChainScores(samples=0, inference_steps=0, guidance=0.0)),
+    ):  # fmt: skip
+        names = [field.name for field in dataclasses.fields(record)]
+        assert [name for name in names if getattr(record, name) == getattr(bare, name)] == []
 
 
 def test_a_record_of_another_writer_reads_with_what_it_has() -> None:

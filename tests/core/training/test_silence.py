@@ -130,6 +130,7 @@ CASES = {
     "validation_guidance_scale": Case(2.0, ("samples",), ("loss",), DRAWN),
     "validation_seed": Case(7, ("samples", "drift"), ("loss",), PROBED),
     "drift_pairs": Case(3, ("drift",), ("loss", "samples"), PROBED),
+    "drift_samples": Case(3, ("drift",), ("loss", "samples"), PROBED),
     f"{PREFIX}max_step_offset": Case(2, ("loss", "max_offset"), given=ROLLOUT),
     f"{PREFIX}stride": Case(50, ("loss",), ("items",), ROLLOUT),
     f"{PREFIX}probability": Case(0.5, ("loss", "probability", "rolled"), given=ROLLOUT),

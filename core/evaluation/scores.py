@@ -1,0 +1,46 @@
+"""The scores of finished samples, put together."""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from core.evaluation.chain import (
+    band_log_ratio,
+    bands_fit,
+    channel_log_variance,
+    diversity,
+    high_frequency_ratio,
+    log_variance,
+    nearest_distances,
+)
+from core.runs.drift import ChainScores
+
+
+def chain_scores(
+    samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"], *, inference_steps: int, guidance: float
+) -> ChainScores:
+    """Scores of samples against the training latents; what a set is too small for is NaN or empty.
+
+    Args:
+        samples: clean latents, drawn free-running.
+        clean: latents of the training pictures, one a picture.
+        inference_steps: that the samples were drawn with.
+        guidance: that they were drawn with.
+    """
+    nearest = nearest_distances(samples, clean)
+    has_bands = bands_fit(*clean.shape[-2:])
+    varied = len(samples) > 1 and len(clean) > 1 and bool((clean[1:] != clean[0]).any())
+    return ChainScores(
+        samples=len(samples),
+        inference_steps=inference_steps,
+        guidance=guidance,
+        v=log_variance(samples, clean),
+        v_channels=channel_log_variance(samples, clean),
+        mean_channels=tuple((samples.float().mean((0, 2, 3)) - clean.float().mean((0, 2, 3))).tolist()),
+        bands=band_log_ratio(samples, clean) if has_bands else (),
+        high=high_frequency_ratio(samples, clean) if has_bands else math.nan,
+        nearest=nearest.mean().item(),
+        nearest_least=nearest.min().item(),
+        diversity=diversity(samples, clean) if varied else math.nan,
+    )
