@@ -11,6 +11,7 @@ BENCHES: dict[str, str] = {
     "visited": "core.bench.visited:measure",
     "memory": "core.bench.memory:measure",
     "forecast": "core.bench.forecast:measure",
+    "metrics": "core.bench.metrics:measure",
     "page": "core.bench.page:measure",
 }
 """Name to the function that measures and prints."""

@@ -14,7 +14,7 @@ from core.training.batches import Position
 
 
 def test_an_unknown_bench_is_refused_with_the_known_names():
-    with pytest.raises(ConfigError, match="calls, steps, visited, memory, forecast, page"):
+    with pytest.raises(ConfigError, match="calls, steps, visited, memory, forecast, metrics"):
         run_benches(["calls", "speed"])
 
 
