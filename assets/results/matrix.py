@@ -39,6 +39,7 @@ _COMMON = {
     "validation_prompts": (),
     "validation_steps": 0,
     "drift_pairs": 4,
+    "drift_samples": 0,
     "checkpointing_steps": 0,
 }
 

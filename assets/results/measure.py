@@ -1,7 +1,6 @@
 """Scores of one finished run: samples from fixed seeds against the latents that it was trained on."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from core.models.family import Family
 from core.runs import journal
 from core.runs.folder import RunFolder
 from core.samples.generate import Recipe, Sample, generate
+from core.samples.latents import sample_latents
 from core.samples.load import load_finished
 
 SAMPLES = 24
@@ -60,7 +60,7 @@ def measure(folder: RunFolder, pictures: Path) -> dict:
     subject = _load(folder)
     with torch.inference_mode():
         clean = subject.latents.latents
-        samples = torch.cat(list(_sampled(subject)))
+        samples = _sampled(subject)
         pictures.mkdir(parents=True, exist_ok=True)
         for index, picture in enumerate(_decoded(subject.family, samples[:KEPT])):
             picture.save(pictures / f"instance-{index}.png")
@@ -85,17 +85,10 @@ def _load(folder: RunFolder) -> Subject:
     return Subject(folder, family, instance_latents(config, family), recipe)
 
 
-def _sampled(subject: Subject) -> Iterator[Tensor]:
-    """Latents of the instance prompt, drawn as `core.samples.generate` draws pictures, but not decoded."""
-    recipe, prompt = subject.recipe, subject.folder.config().data.instance_prompt
-    seeds = range(SAMPLE_SEED, SAMPLE_SEED + SAMPLES)
-    for start in range(0, SAMPLES, recipe.batch):
-        chunk = seeds[start : start + recipe.batch]
-        yield subject.family.pipeline(
-            [prompt] * len(chunk), num_inference_steps=recipe.steps, guidance_scale=recipe.guidance,
-            generator=[torch.Generator().manual_seed(seed) for seed in chunk], height=recipe.size, width=recipe.size,
-            output_type="latent",
-        ).images.float()  # fmt: skip
+def _sampled(subject: Subject) -> Tensor:
+    """Latents of the instance prompt, without guidance."""
+    prompt, seeds = subject.folder.config().data.instance_prompt, range(SAMPLE_SEED, SAMPLE_SEED + SAMPLES)
+    return sample_latents(subject.family.pipeline, [prompt], seeds, subject.recipe, on_step=lambda: None)
 
 
 def _decoded(family: Family, latents: Tensor) -> list[Image.Image]:
