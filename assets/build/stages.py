@@ -21,6 +21,7 @@ from assets.build.base import (
 )
 from assets.build.flow import FLOW_DECAY_STEPS, FLOW_STEPS, FlowTraining
 from assets.build.tokenizer import build_tokenizer
+from assets.build.vocabulary import BACKGROUNDS
 
 
 def _log(text: str) -> None:
@@ -86,7 +87,14 @@ def export(work: Path, assets: Path) -> None:
         pipeline.save_pretrained(folder)
         # the autoencoder writes the first of itself and warns of it when it reads it back; the second is a path here
         _forget(folder / "vae" / "config.json", "block_out_channels", "_name_or_path")
+        write_backgrounds(folder)
         _log(f"exported step {training.step} to {folder}")
+
+
+def write_backgrounds(folder: Path) -> None:
+    """Says which flat backgrounds the model knows by name, for the score of prompt adherence."""
+    rows = [f'  "{name}": {list(colour)}' for name, colour in BACKGROUNDS.items()]
+    (folder / "backgrounds.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 def _forget(config: Path, *keys: str) -> None:

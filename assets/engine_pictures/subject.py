@@ -1,10 +1,9 @@
 """The shipped subject as the trainings cache it, for pictures of real latents."""
 
-from assets.latents import instance_latents
 from core.config.presets import load_preset
 from core.data.latents import LatentSet
 from core.models.family import Family
-from core.samples.load import load_base
+from core.samples.load import instance_latents, load_base
 
 
 def encoded(preset: str) -> tuple[Family, LatentSet]:

@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from assets.build.vocabulary import BACKGROUNDS
-from assets.latents import instance_latents
 from assets.results.matrix import ASKED_FOR, KEPT
 from core.data.latents import LatentSet, to_tensor
 from core.evaluation.chain import (
@@ -28,7 +27,7 @@ from core.runs import journal
 from core.runs.folder import RunFolder
 from core.samples.generate import Recipe, Sample, generate
 from core.samples.latents import sample_latents
-from core.samples.load import load_finished
+from core.samples.load import instance_latents, load_finished
 
 SAMPLES = 24
 """Of the instance prompt, without guidance."""

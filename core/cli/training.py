@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from core.cli.common import Base, Changes, Run, Source, WorkspaceOption, app, checked_config, find_run, open_workspace
+from core.runs.arms import DEFAULT_ARMS, KNOWN_ARMS, describe
+from core.runs.scores import DEFAULT_SCORE, SCORES
 
 
 @app.command()
@@ -33,9 +35,16 @@ def run(run: Run, workspace: WorkspaceOption = None) -> None:
 
 
 @app.command()
-def resume(run: Run, workspace: WorkspaceOption = None) -> None:
-    """Goes on from a run's newest checkpoint."""
-    _train(find_run(run, workspace), resume=True)
+def resume(
+    run: Annotated[str, typer.Argument(help="A run's or an experiment's folder, or its name in the workspace.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Goes on from a run's newest checkpoint, or with the arms of an experiment that are not done."""
+    experiment = _find_experiment(run, workspace)
+    if experiment is None:
+        _train(find_run(run, workspace), resume=True)
+    else:
+        _drive(experiment)
 
 
 def _train(folder, *, resume: bool) -> None:
@@ -47,22 +56,48 @@ def _train(folder, *, resume: bool) -> None:
     print(f"{state.label}: {state.message}" if state.message else state.label)
 
 
+ARM_HELP = "An arm, may be repeated; default teacher-forced and rollout. " + " ".join(
+    f"{name}: {known.help}" for name, known in KNOWN_ARMS.items()
+)
+
+
 @app.command()
 def ab(
     source: Source, preset: Base = "demo", changes: Changes = None, workspace: WorkspaceOption = None,
-    too_long: Annotated[bool, typer.Option("--too-long", help="A third arm that rolls out too far.")] = False,
+    arm: Annotated[list[str] | None, typer.Option("--arm", help=ARM_HELP, metavar="NAME")] = None,
+    too_long: Annotated[bool, typer.Option("--too-long", help="One more arm, which rolls out too far.")] = False,
+    seeds: Annotated[int, typer.Option("--seeds", help="Training seeds, from the config's own upwards.")] = 1,
+    primary: Annotated[
+        str, typer.Option("--primary", help=f"The score that gives the verdict: {', '.join(SCORES)}.", metavar="SCORE")
+    ] = DEFAULT_SCORE,
     name: Annotated[str | None, typer.Option("--name", help="The experiment's name.")] = None,
 ) -> None:  # fmt: skip
-    """Trains matched arms, with and without rollout, one after the other, in the foreground."""
+    """Trains matched arms, one after the other, in the foreground: once each for every seed."""
     config = checked_config(source, preset, changes, workspace)
-    from core.runs.arms import DEFAULT_ARMS
     from core.runs.experiment import create_experiment
 
     title = f"{Path(source).stem}-ab" if name is None else name
-    arms = (*DEFAULT_ARMS, "too-long") if too_long else DEFAULT_ARMS
-    experiment = create_experiment(open_workspace(workspace), title, config, arms)
-    print(f"experiment folder: {experiment.path}", flush=True)
+    arms = list(arm) if arm else list(DEFAULT_ARMS)
+    arms += ["too-long"] if too_long and "too-long" not in arms else []
+    experiment = create_experiment(
+        open_workspace(workspace), title, config, arms, seeds=seeds, primary=primary
+    )  # fmt: skip
+    print(f"experiment folder: {experiment.path}")
+    print("\n".join(_plan_lines(experiment, config)), flush=True)
     _drive(experiment)
+
+
+def _plan_lines(experiment, config) -> list[str]:
+    """What the arms of the first seed change, and how often all of it is trained."""
+    seeds = experiment.seeds
+    first = [row for row in experiment.arms if row.seed == seeds[0]]
+    count = len(experiment.arms)
+    total = f"{count} trainings: {len(first)} arms" + (f" at each of {len(seeds)} seeds" if len(seeds) > 1 else "")
+    lines = [f"{total}; the verdict is on {experiment.primary}"]
+    for row in first:
+        changes = describe(config, row.run.config())
+        lines += [f"  {row.arm}: {', '.join(changes) if changes else 'as configured'}"]
+    return lines
 
 
 @app.command("ab-run", hidden=True)
@@ -71,6 +106,15 @@ def ab_run(experiment: Annotated[Path, typer.Argument()]) -> None:
     from core.runs.experiment import Experiment
 
     _drive(Experiment(experiment))
+
+
+def _find_experiment(name: str, workspace: Path | None):
+    """The experiment of a folder, or of a name in the workspace; None where it names none."""
+    from core.runs.experiment import Experiment, list_experiments
+
+    if Experiment(Path(name)).file_path.is_file():
+        return Experiment(Path(name))
+    return next((found for found in list_experiments(open_workspace(workspace)) if found.name == name), None)
 
 
 def _drive(experiment) -> None:
@@ -104,10 +148,10 @@ def stop(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Asks a run, or all of an experiment, to save and stop, and waits until it has."""
-    from core.runs.experiment import advance_experiment_stop, list_experiments, stop_experiment
+    from core.runs.experiment import advance_experiment_stop, stop_experiment
     from core.runs.process import GRACE_SECONDS, stop_run, wait_for_end
 
-    experiment = next((found for found in list_experiments(open_workspace(workspace)) if found.name == run), None)
+    experiment = _find_experiment(run, workspace)
     if experiment is None:
         folder = find_run(run, workspace)
         state = stop_run(folder)

@@ -115,6 +115,22 @@ def _visited_dropout(values: Values) -> str | None:
     return f"lora_dropout must be 0 with scheduled_sampling_mode = visited, got {dropout}"
 
 
+def _input_perturbation(values: Values) -> str | None:
+    strength = values["input_perturbation"]
+    if strength == 0 or _rollout_off(values):
+        return None
+    return f"input_perturbation must be 0 with {LENGTH} above 0, got {strength}; it is a control without rollout"
+
+
+def _placebo(values: Values) -> str | None:
+    name = values["placebo_of"]
+    if name is None or not (_rollout_off(values) or _visited(values)):
+        return None
+    if _visited(values):
+        return f"placebo_of must be unset with scheduled_sampling_mode = visited, got {name!r}; take mode fresh"
+    return f"placebo_of must be unset with {LENGTH} = 0, got {name!r}; it stands in for a rollout"
+
+
 CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     ((LENGTH, "scheduled_sampling_stride", *MODEL), _reach),
     ((LENGTH, "scheduled_sampling_stride", "validation_num_inference_steps"), _reach_on_inference_grid),
@@ -127,6 +143,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     (("scheduled_sampling_sampler", "scheduled_sampling_mode", LENGTH), _visited_sampler),
     (("scheduled_sampling_guidance_scale", "scheduled_sampling_mode", LENGTH), _visited_guidance),
     (("lora_dropout", "scheduled_sampling_mode", LENGTH), _visited_dropout),
+    (("input_perturbation", LENGTH), _input_perturbation),
+    (("placebo_of", "scheduled_sampling_mode", LENGTH), _placebo),
 )
 """The options a check reads, the one it complains about first, and the check."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from core.config.fields import MOST_STEPS, Block, option
+from core.config.fields import MOST_STEPS, Block, Text, option
 
 
 class TrainingOptions(Block):
@@ -99,6 +99,20 @@ class TrainingOptions(Block):
         None,
         "Min-SNR weighting of the loss over the timesteps, 5 is usual; unset weights all timesteps alike.",
         label="Min-SNR gamma",
+    )
+    input_perturbation: float = option(
+        0.0,
+        "Fresh noise, times this, that the network sees on top of the noise it has to predict (Ning et al. 2023: 0.1); "
+        "a control without rollout, 0 is off.",
+        label="Input perturbation",
+        ge=0.0,
+        le=10.0,
+    )
+    placebo_of: Text | None = option(
+        None,
+        "Run folder beside this one, trained with the same rollout: its measured drift is put in as plain noise where "
+        "this run would roll out; a control, unset is off.",
+        label="Placebo of",
     )
     adam_beta1: float = option(
         0.9, "AdamW: share of the running mean of gradients kept each step.", label="Adam beta 1", ge=0.0, lt=1.0

@@ -17,6 +17,8 @@ V_LIMIT = math.log(0.95)
 """Nats."""
 DIVERSITY_LIMIT = 0.9
 """As a share of the reference's."""
+ROUNDING = 1e-9
+"""How far beyond a limit a number may lie that is meant to lie on it."""
 KIND = "drift_alarm"
 
 
@@ -56,23 +58,32 @@ def alarms_at(record: DriftRecord, reference: DriftRecord, name: str) -> tuple[A
     """
     found = []
     shrunk = record.v_end - reference.v_end
-    if shrunk < V_LIMIT:
+    if shrunk < V_LIMIT - ROUNDING:
         found.append(Alarm(record.step, "v_end", math.expm1(shrunk), name))
-    if record.diversity < DIVERSITY_LIMIT * reference.diversity:
+    if record.diversity < (DIVERSITY_LIMIT - ROUNDING) * reference.diversity:
         found.append(Alarm(record.step, "diversity", record.diversity / reference.diversity - 1, name))
     return tuple(found)
 
 
 def reference_of(folder: RunFolder) -> RunFolder | None:
-    """The teacher-forced arm that a run is read against: the sibling that ``run.json`` names; None without one."""
+    """The teacher-forced arm that a run is read against: the sibling that ``run.json`` names.
+
+    None without one, and where the name is the run's own, is no plain folder name, or leads out of the experiment.
+    """
     name = folder.meta().get("reference")
-    return RunFolder(folder.path.parent / name) if isinstance(name, str) and is_slug(name) else None
+    if not isinstance(name, str) or not is_slug(name) or name == folder.name:
+        return None
+    parent = folder.path.parent.resolve()
+    is_sibling = (parent / name).resolve() == parent / name
+    return RunFolder(folder.path.parent / name) if is_sibling else None
 
 
 def alarms_of(
     records: Sequence[DriftRecord], reference: Iterable[DriftRecord], name: str = "teacher forcing"
 ) -> tuple[Alarm, ...]:
-    """All alarms of a run's measurements, step by step; the same sampling only is compared.
+    """All alarms of a run's measurements, step by step: against the reference at the same step, else the base model.
+
+    Only what was sampled alike is compared: as many samples, with the same sampling steps and guidance.
 
     Args:
         records: Of the run, those of the base model among them.
@@ -80,15 +91,15 @@ def alarms_of(
         name: What the reference is, in words.
     """
     beside = {_sampling(other): other for other in reference if not other.base}
-    base = next((record for record in records if record.base and record.chain is not None), None)
+    bases = {_sampling(record)[1:]: record for record in records if record.base}
     found: dict[tuple[int, str], Alarm] = {}
     for record in records:
         if record.base or record.chain is None or record.scope == "sweep" or record.step == 0:
             continue
-        other = beside.get(_sampling(record))
+        other, base = beside.get(_sampling(record)), bases.get(_sampling(record)[1:])
         if other is not None:
             fresh = alarms_at(record, other, name)
-        elif base is not None and _sampling(base)[1:] == _sampling(record)[1:]:
+        elif base is not None:
             fresh = alarms_at(record, base, "the base model")
         else:
             fresh = ()

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.config.run import RunConfig
+from core.config.scheduled_sampling import ScheduledSamplingConfig
 from core.rollout.cost import Calibration, Forecast, forecast
 from core.rollout.expected import share_starting_above, timestep_shares
 from core.rollout.offsets import even_grid
@@ -83,13 +84,19 @@ def forecast_of(config: RunConfig, measurement: Measurement | None = None) -> Fo
     """The forecast for a whole config, in seconds where a training like it was measured."""
     facts = None if measurement is None else measurement.facts
     return forecast(
-        config.scheduled_sampling, items_per_micro_step(config), config.training.max_train_steps,
+        _options_in_force(config), items_per_micro_step(config), config.training.max_train_steps,
         last=config.last_timestep if facts is None else facts.last,
         micro_steps=config.training.gradient_accumulation_steps, reflexflow=reflexflow_in_force(config, facts),
         grid=grid_of(config, facts), shares=_shares(config, facts),
         calibration=None if measurement is None else measurement.calibration,
         train_share=4.0 if config.training.gradient_checkpointing else 3.0,
     )  # fmt: skip
+
+
+def _options_in_force(config: RunConfig) -> ScheduledSamplingConfig:
+    """A placebo plans its rollouts and makes none; what ReflexFlow would still ask for is left out."""
+    placebo = config.training.placebo_of is not None
+    return config.scheduled_sampling.model_copy(update={"max_step_offset": 0} if placebo else {})
 
 
 def share_above_level(config: RunConfig, facts: Facts) -> float | None:

@@ -5,10 +5,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from core.config.run import RunConfig
 from core.errors import RunError, WorkbenchError
-from core.runs.arms import DEFAULT_ARMS, Arm, resolve_arms
+from core.runs.arms import DEFAULT_ARMS, REFERENCE, Arm, at_seed, resolve_arms
 from core.runs.driver import Command, Driver, Say, outcome
 from core.runs.experiment_folder import FILE_NAME, ArmRun, Experiment, find_experiment, list_experiments
 from core.runs.files import new_folder, to_json, write_whole
@@ -18,6 +20,7 @@ from core.runs.launch import kill_group, launch, reap
 from core.runs.liveness import Identity
 from core.runs.lock import record_launch, starting
 from core.runs.process import GRACE_SECONDS, advance_stop, kill_run, request_stop, stop_run
+from core.runs.scores import DEFAULT_SCORE, SCORES
 from core.runs.status import Label, State, derive_state, live_process
 from core.runs.workspace import Workspace, workspace_of
 
@@ -36,6 +39,7 @@ __all__ = [
     "stop_experiment",
 ]
 
+MOST_SEEDS = 100
 DRIVER_PATIENCE = 4  # the driver gets signals only after its arm had time for all of its own
 
 
@@ -67,33 +71,68 @@ class ExperimentState:
 
 
 def create_experiment(
-    workspace: Workspace, name: str, config: RunConfig, arms: Sequence[str | Arm] = DEFAULT_ARMS
-) -> Experiment:
+    workspace: Workspace, name: str, config: RunConfig, arms: Sequence[str | Arm] = DEFAULT_ARMS, *,
+    seeds: int = 1, primary: str = DEFAULT_SCORE,
+) -> Experiment:  # fmt: skip
     """Makes an experiment and all of its arms' run folders.
 
     Args:
         workspace: Where it goes.
         name: What the user calls it; the folder gets its slug, with -2, -3 … where that is taken.
         config: What the arms share.
-        arms: ``teacher-forced``, ``rollout``, ``too-long``, or arms of one's own; the first is the reference.
+        arms: Names in ``KNOWN_ARMS``, or arms of one's own.
+        seeds: Training seeds, from the config's own upwards. All arms of a seed are trained before those of the next,
+            in folders ARM, or ARM-sSEED with more than one seed.
+        primary: The score that gives the verdict, a name in ``SCORES``; declared here, before any training.
 
     Raises:
-        RunError: If the comparison is not fair (see ``resolve_arms``) or a folder cannot be written.
+        RunError: If the comparison is not fair (see ``resolve_arms``), seeds or primary is out of range, or a folder
+            cannot be written; all problems of what is asked for at once.
         ConfigError: If an arm's changes do not go with the config.
     """
-    resolved = resolve_arms(config, arms)
+    planned = _plan(config, arms, seeds, primary)
     path = new_folder(workspace.experiments_dir, name)
     try:
-        rows = []
-        for arm in resolved:
-            run = RunFolder.create(path, arm.arm, arm.config, arm=arm.arm, label=arm.label, experiment=path.name)
-            rows.append({"arm": arm.arm, "run": run.name, "label": arm.label, "changes": dict(arm.changes)})
-        facts = {"name": path.name, "title": name.strip(), "created": time.time(), "arms": rows}
-        write_whole(path / FILE_NAME, to_json(facts, indent=2), durable=True)
+        rows = [_make(path, seed, folder, arm, reference) for seed, folder, arm, reference in planned]
+        facts = {"name": path.name, "title": name.strip(), "created": time.time(), "primary": primary, "seeds": seeds}
+        write_whole(path / FILE_NAME, to_json({**facts, "arms": rows}, indent=2), durable=True)
     except WorkbenchError:
         shutil.rmtree(path, ignore_errors=True)
         raise
     return Experiment(path)
+
+
+def _plan(
+    config: RunConfig, arms: Sequence[str | Arm], seeds: int, primary: str
+) -> list[tuple[int, str, Arm, str | None]]:
+    """Seed, folder name, arm and reference's folder name of each run, in their order."""
+    problems = []
+    if not 1 <= seeds <= MOST_SEEDS:
+        problems.append(f"seeds must be between 1 and {MOST_SEEDS}, got {seeds}")
+    if primary not in SCORES:
+        problems.append(f'primary must be one of {", ".join(SCORES)}, got "{primary}"')
+    try:
+        resolved = resolve_arms(config, arms)
+    except RunError as error:
+        problems.append(str(error))
+    if problems:
+        raise RunError("\n".join(problems))
+    first, planned = config.training.seed, []
+    has_reference = any(arm.arm == REFERENCE for arm in resolved)
+    for offset in range(seeds):
+        suffix = f"-s{first + offset}" if seeds > 1 else ""
+        for arm in resolved:
+            reference = REFERENCE + suffix if has_reference and arm.arm != REFERENCE else None
+            planned.append((first + offset, arm.stem + suffix, at_seed(arm, config, offset, suffix), reference))
+    return planned
+
+
+def _make(experiment: Path, seed: int, name: str, arm: Arm, reference: str | None) -> dict[str, Any]:
+    """Makes an arm's run folder; its row in the experiment's file."""
+    facts = {"arm": arm.arm, "label": arm.label, "experiment": experiment.name, "seed": seed}
+    facts |= {} if reference is None else {"reference": reference}
+    run = RunFolder.create(experiment, name, arm.config, **facts)
+    return {"arm": arm.arm, "run": run.name, "label": arm.label, "changes": dict(arm.changes), "seed": seed}
 
 
 def experiment_state(experiment: Experiment) -> ExperimentState:
@@ -102,7 +141,7 @@ def experiment_state(experiment: Experiment) -> ExperimentState:
     arms = [(arm, derive_state(arm.run)) for arm in experiment.arms]
     if driver.final:
         arms = [(arm, _never(state) if state.label == "queued" else state) for arm, state in arms]
-    working = [arm.arm for arm, state in arms if state.live]
+    working = [arm.run.name for arm, state in arms if state.live]
     if not driver.live and working:
         stopping = any(state.label == "stopping" for _, state in arms)
         message = f"{working[0]} goes on, but the process that would start the next arm is gone"
@@ -139,7 +178,7 @@ def run_experiment(
     except (OSError, WorkbenchError) as error:
         writer.finish("failed", error=str(error))
         raise
-    problem = outcome([(arm.arm, derive_state(arm.run)) for arm in experiment.arms])
+    problem = outcome([(arm.run.name, derive_state(arm.run)) for arm in experiment.arms])
     if was_stopped:
         writer.finish("stopped", message=problem or "all arms were done")
     elif problem is not None:

@@ -79,6 +79,11 @@ class Experiment:
         return primary if isinstance(primary, str) and primary in SCORES else DEFAULT_SCORE
 
     @property
+    def seeds(self) -> tuple[int, ...]:
+        """The training seeds that pair its arms, in their order; empty in an experiment of an older version."""
+        return tuple(dict.fromkeys(arm.seed for arm in self.arms if arm.seed is not None))
+
+    @property
     def arms(self) -> tuple[ArmRun, ...]:
         """Its arms in their order; an entry that names no folder within the experiment is left out."""
         rows = self._facts().get("arms")

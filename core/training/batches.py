@@ -1,6 +1,6 @@
 """What one micro-step trains on, drawn for the global batch; each process takes its slice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from core.data.latents import LatentSet
 from core.rollout.plan import RolloutPlan, draw_plan
 from core.rollout.visited import draw_blocks
 from core.training.candidates import EMPTY_GROUP
+from core.training.controls import Control, Disturbance
 from core.training.streams import Purpose, key, stream
 from core.training.timesteps import TIMESTEPS
 
@@ -36,6 +37,7 @@ class Batch:
         weight: share of each item in the loss: the losses' weighted sum is the mean over the global batch.
         share: in mode visited, the share of each of an item's states in its loss, the noisiest first.
         group: which pictures share each item's condition, see ``core.training.candidates``; on the CPU.
+        disturbance: what a control adds to what the network sees; None without one.
     """
 
     clean: Float[Tensor, "batch c h w"]
@@ -45,12 +47,14 @@ class Batch:
     weight: Float[Tensor, "batch"]
     share: Float[Tensor, "states batch"]
     group: Int[Tensor, "batch"]
+    disturbance: Disturbance | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """On a device; the plan stays on the CPU, where the engine reads it."""
         values = (self.clean, self.noise, self.condition, self.weight, self.share)
         clean, noise, condition, weight, share = (value.to(device, non_blocking=True) for value in values)
-        return Batch(clean, noise, condition, self.plan, weight, share, self.group)
+        disturbance = None if self.disturbance is None else self.disturbance.to(device)
+        return Batch(clean, noise, condition, self.plan, weight, share, self.group, disturbance)
 
 
 @lru_cache(maxsize=8)
@@ -92,11 +96,13 @@ class BatchStream:
     def __init__(
         self, sources: list[Source], *, seed: int, batch_size: int, micro_steps: int, caption_dropout: float,
         kind: str, last: int, rollout: Any, grid: Tensor | None, process: int = 0, processes: int = 1,
+        control: Control | None = None,
     ):  # fmt: skip
         self.sources, self.seed, self.batch_size, self.micro_steps = sources, seed, batch_size, micro_steps
         self.caption_dropout, self.kind, self.last = caption_dropout, kind, last
         self.rollout, self.grid = rollout, grid
         self.process, self.processes = process, processes
+        self.control = control
 
     @property
     def items(self) -> int:
@@ -113,7 +119,16 @@ class BatchStream:
         mine = RolloutPlan(
             source=plan.source[share], target=plan.target[share], steps=plan.steps[share], grid=plan.grid
         )
-        return Batch(clean[share], noise[share], condition[share], mine, weight[share], of_item[:, share], group[share])
+        return Batch(
+            clean[share], noise[share], condition[share], mine, weight[share], of_item[:, share], group[share],
+            self._disturbance(position, clean.shape, share),
+        )  # fmt: skip
+
+    def _disturbance(self, position: Position, shape: torch.Size, share: Tensor) -> Disturbance | None:
+        if self.control is None:
+            return None
+        whole = self.control.draw(shape, self.seed, position.step, position.micro)
+        return replace(whole, noise=whole.noise[share])
 
     def _plan(self, position: Position, timestep: Tensor, probability: float) -> tuple[RolloutPlan, Tensor]:
         whole = torch.ones(1, len(timestep))

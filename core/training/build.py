@@ -24,6 +24,7 @@ from core.training.adapter import add_adapter
 from core.training.batches import BatchStream, Source
 from core.training.candidates import group_prompts, posterior_over
 from core.training.class_images import class_items
+from core.training.controls import Control
 from core.training.objective import MIN_SNR_KINDS, Objective
 from core.training.report import Report
 from core.training.step import StepOptions
@@ -95,7 +96,9 @@ def make_accelerator(config: RunConfig) -> Accelerator:
     )
 
 
-def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Accelerator) -> Parts:
+def build(
+    config: RunConfig, class_folder: Path, report: Report, accelerator: Accelerator, control: Control | None = None
+) -> Parts:
     """Loads, encodes, adapts and prepares.
 
     Args:
@@ -103,6 +106,7 @@ def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Ac
         class_folder: where class pictures are kept.
         report: phases and progress.
         accelerator: from :func:`make_accelerator`.
+        control: from ``core.training.controls.control_of``.
 
     Raises:
         ConfigError: options that this version or this base model cannot honour, all at once.
@@ -129,7 +133,7 @@ def build(config: RunConfig, class_folder: Path, report: Report, accelerator: Ac
         micro_steps=config.training.gradient_accumulation_steps, caption_dropout=config.data.caption_dropout,
         kind=family.kind, last=family.schedule.last, rollout=rollout,
         grid=_sampling_grid(config, family) if rollout.stride == "inference" else None,
-        process=accelerator.process_index, processes=accelerator.num_processes,
+        process=accelerator.process_index, processes=accelerator.num_processes, control=control,
     )  # fmt: skip
     probe = _probe(config, family, pictures)
     return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe)

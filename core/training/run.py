@@ -18,6 +18,7 @@ from core.runs.records import record_event
 from core.runs.status import live_process
 from core.runs.workspace import workspace_of
 from core.training.build import Parts, build, make_accelerator
+from core.training.controls import control_of
 from core.training.dry_run import measure
 from core.training.loop import Loop, latest_checkpoint
 from core.training.report import Report, recorded
@@ -63,12 +64,13 @@ def _check_start(folder: RunFolder, resume: bool) -> None:
 
 def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resume: bool) -> None:
     config = folder.config()
+    control = control_of(config, folder)
     checkpoint = latest_checkpoint(folder) if resume else None
     accelerator = make_accelerator(config)
     _write_environment(folder, accelerator.device)
     if status is not None:
         status.update(total=config.training.max_train_steps)
-    parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator)
+    parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator, control)
     if config.scheduled_sampling.enabled and checkpoint is None:
         _predict_cost(folder, parts, report)
     loop = Loop(folder, parts, report)

@@ -12,6 +12,7 @@ from core.noise.denoiser import Denoiser, evaluation_mode
 from core.rollout.engine import RolloutResult, roll
 from core.rollout.plan import RolloutPlan
 from core.training.batches import Batch
+from core.training.controls import disturbed, not_rolled
 from core.training.objective import Objective, States, state_losses
 from core.training.tally import Tally
 
@@ -80,19 +81,25 @@ class StepOutcome:
 
 
 def fresh_step(trainer: Trainer, batch: Batch, options: StepOptions) -> StepOutcome:
-    """Rolls the batch out without gradient and trains where it lands."""
+    """Rolls the batch out without gradient and trains where it lands.
+
+    With a control in the batch nothing is rolled out: its noise takes the rollout's place.
+    """
     objective, tally = options.objective, Tally()
     calls = forwards = 0
     unbiased = None
     rolls = batch.plan.longest > 0
+    plan = batch.plan if batch.disturbance is None else not_rolled(batch.plan)
     # switching thousands of submodules costs a tenth of a small model's step: only where there is something to roll
     with evaluation_mode(trainer.bare) if rolls else nullcontext():
         result = roll(
-            _denoiser(trainer, batch, options), batch.clean, batch.noise, batch.plan, schedule=objective.schedule,
+            _denoiser(trainer, batch, options), batch.clean, batch.noise, plan, schedule=objective.schedule,
             kind=objective.kind, sampler=options.sampler, order=options.order,
             forwards_per_item=2 if options.guidance_scale > 1 else 1,
         )  # fmt: skip
         states = _landed(batch, result)
+        if batch.disturbance is not None:
+            states = disturbed(states, batch.disturbance, batch.plan, objective.m2)
         if objective.reflexflow is not None and rolls:
             unbiased = predict_teacher_forced(trainer, states, batch.condition[states.own])
             calls, forwards = 1, len(states.own)

@@ -11,7 +11,7 @@ import torch
 
 Purpose = Literal[
     "order", "variant", "class_order", "class_variant", "timestep", "noise", "caption_dropout", "plan", "dropout",
-    "adapter", "drift", "class_image",
+    "adapter", "drift", "class_image", "perturbation", "placebo",
 ]  # fmt: skip
 
 

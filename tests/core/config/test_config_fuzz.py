@@ -25,7 +25,10 @@ from core.training.batches import BatchStream, Position, Source
 
 SPECS = option_specs()
 ROLLOUT = [name for name, spec in SPECS.items() if spec.block == "scheduled_sampling"]
-BESIDE = ("family", "snr_gamma", "lora_dropout", "validation_num_inference_steps", "with_prior_preservation")
+BESIDE = (
+    "family", "snr_gamma", "lora_dropout", "validation_num_inference_steps", "with_prior_preservation",
+    "input_perturbation", "placebo_of",
+)  # fmt: skip
 """What rollout options have to agree with, the base model apart."""
 REQUIRED = {"instance_data_dir": "pictures", "instance_prompt": "a photo of sks dog"}
 MODELS = st.sampled_from(["embedded", "embedded-flow", "some/model"])
@@ -74,6 +77,8 @@ def contradictions(values):
         "scheduled_sampling_reflexflow": on and rollout.reflexflow is True and flow is False,
         "snr_gamma": given["snr_gamma"] is not None and flow is True,
         "class_prompt": given["with_prior_preservation"],
+        "input_perturbation": on and given["input_perturbation"] > 0,
+        "placebo_of": given["placebo_of"] is not None and (not on or visited),
     }
     return {name for name, is_wrong in wrong.items() if is_wrong}
 

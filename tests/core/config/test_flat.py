@@ -21,6 +21,8 @@ def configs(draw):
     calm = {"scheduled_sampling_mode": "fresh", "scheduled_sampling_reflexflow": draw(st.sampled_from([None, False]))}
     longest = 1 if values["scheduled_sampling_stride"] == "inference" else 999 // values["scheduled_sampling_stride"]
     values["scheduled_sampling_max_step_offset"] = draw(st.integers(0, longest))
+    off = values["scheduled_sampling_max_step_offset"] == 0
+    values["placebo_of" if off else "input_perturbation"] = None if off else 0.0
     values["pretrained_model_name_or_path"] = "some/model"
     values["class_data_dir"] = None
     values["class_prompt"] = "a photo of a dog"

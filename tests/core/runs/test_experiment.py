@@ -97,10 +97,10 @@ def test_an_experiment_s_name_is_not_trusted(workspace: Workspace, experiment: E
         find_experiment(workspace, "none")
 
 
-def test_an_arm_that_changes_more_than_the_rollout_is_refused(workspace: Workspace, config: RunConfig) -> None:
+def test_an_unfair_experiment_leaves_nothing_behind(workspace: Workspace, config: RunConfig) -> None:
     other = changed(config, {"learning_rate": 0.5, K: 2})
     arm = Arm("mine", "Mine", other, {"learning_rate": 0.5, K: 2})
-    with pytest.raises(RunError, match=r"differ in the rollout's options only, got mine with another learning_rate$"):
+    with pytest.raises(RunError, match=r"got mine with another learning_rate$"):
         create_experiment(workspace, "unfair", config, ["rollout", arm])
     assert list_experiments(workspace) == []
 
@@ -118,7 +118,7 @@ def test_arms_that_are_the_same_training_are_refused(workspace: Workspace, confi
             create_experiment(workspace, "same", off)
     with pytest.raises(RunError, match="arms must have names of their own, got rollout twice"):
         create_experiment(workspace, "same", config, ["rollout", "rollout"])
-    with pytest.raises(RunError, match="arm must be one of teacher-forced, rollout, too-long, got"):
+    with pytest.raises(RunError, match=r"arm must be one of teacher-forced, rollout, .*, too-long, got"):
         create_experiment(workspace, "same", config, ["rolled"])
 
 

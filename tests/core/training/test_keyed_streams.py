@@ -9,6 +9,7 @@ from tiny_runs import ROLLOUT, adapter, metrics, same_bits
 from core.data.latents import LatentSet
 from core.training.batches import BatchStream, Position, Source, seed_dropout, shuffled
 from core.training.candidates import EMPTY_GROUP
+from core.training.controls import Control
 from core.training.streams import key, stream
 
 PICTURES, LAST = 5, 999
@@ -108,6 +109,28 @@ def test_two_processes_share_the_batch_of_one(with_class_pictures):
             assert torch.equal(torch.cat(halves, 1).flatten(0, 1), getattr(whole.plan, name)), name
         halves = [part.share.unflatten(1, (sets, 2)) for part in parts]
         assert torch.equal(torch.cat(halves, 2).flatten(1, 2), whole.share)
+
+
+@pytest.mark.parametrize("control", [Control("perturbation", 0.1), Control("placebo", drift=[0.1] * 4)])
+def test_a_control_leaves_the_paired_streams_alone_and_is_shared_like_the_batch(control):
+    rollout = options(max_step_offset=5, probability=1.0)
+    plain, own = batches(with_prior(), rollout=rollout), batches(with_prior(), rollout=rollout, control=control)
+    halves = [
+        batches(with_prior(), batch_size=2, rollout=rollout, control=control, process=rank, processes=2)
+        for rank in range(2)
+    ]
+    drawn = []
+    for position in POSITIONS:
+        a, b = plain.draw(position, 1.0), own.draw(position, 1.0)
+        assert a.disturbance is None
+        for name in ("clean", "noise", "condition", "weight"):
+            assert torch.equal(getattr(a, name), getattr(b, name)), name
+        assert torch.equal(a.plan.steps, b.plan.steps)
+        assert not torch.equal(b.disturbance.noise, b.noise)
+        parts = [half.draw(position, 1.0).disturbance.noise.unflatten(0, (2, 2)) for half in halves]
+        assert torch.equal(torch.cat(parts, 1).flatten(0, 1), b.disturbance.noise)
+        drawn.append(b.disturbance.noise)
+    assert all(not torch.equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
 
 
 def test_an_item_whose_caption_is_dropped_may_be_any_picture():

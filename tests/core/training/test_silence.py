@@ -115,6 +115,8 @@ CASES = {
     "seed": Case(7, ("loss", "adapter")),
     "max_grad_norm": Case(1e-4, ("adapter",), ("grad_norm_at_first",)),
     "snr_gamma": Case(0.5, ("loss", "adapter"), ("error_at_first",)),
+    "input_perturbation": Case(0.5, ("loss", "adapter"), ("items", "max_offset")),
+    "placebo_of": Case("rollout", ("loss", "adapter", "rollout_forwards"), ("mean_offset", "rolled"), ROLLOUT),
     "adam_beta1": Case(0.5, ("adapter",), ("loss_at_first",)),
     "adam_beta2": Case(0.5, ("adapter",), ("loss_at_first",)),
     "adam_weight_decay": Case(1.0, ("adapter",), ("loss_at_first",)),
@@ -189,10 +191,12 @@ def seen(bases, pictures, tmp_path_factory):
                 name: places.get(value, value) if isinstance(value, str) else value for name, value in changes.items()
             }
             workspace = root / f"workspace-{len(known)}"
-            config = tiny_config(bases, pictures, base, **real)
-            folder = RunFolder.create(workspace / "runs", "run", config)
-            reset_accelerate()
-            train(folder)
+            names = ["run"] if real.get("placebo_of") is None else [real["placebo_of"], "run"]
+            for name in names:  # a placebo stands in for a run beside it
+                own = real if name == "run" else {**real, "placebo_of": None}
+                folder = RunFolder.create(workspace / "runs", name, tiny_config(bases, pictures, base, **own))
+                reset_accelerate()
+                train(folder)
             known[key] = Seen(folder, workspace / "class_images")
         return known[key]
 
