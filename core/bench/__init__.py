@@ -13,6 +13,7 @@ BENCHES: dict[str, str] = {
     "forecast": "core.bench.forecast:measure",
     "metrics": "core.bench.metrics:measure",
     "page": "core.bench.page:measure",
+    "compare": "core.bench.compare:measure",
 }
 """Name to the function that measures and prints."""
 

@@ -55,7 +55,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-class _Server:
+class Server:
     """A page in a process of its own, with the seconds that it took to answer."""
 
     def __init__(self, bare: list[str] | None = None):
@@ -96,7 +96,7 @@ class _Server:
 
 
 def _first_answer(bare: list[str] | None = None) -> float:
-    server = _Server(bare)
+    server = Server(bare)
     server.close()
     return server.seconds
 
@@ -105,7 +105,7 @@ def _idle_shares(bare: list[str] | None = None) -> tuple[float, float]:
     """Without a tab, and with one that was opened, has settled, and is left alone."""
     from playwright.sync_api import sync_playwright  # a development package: only this bench needs a browser
 
-    server = _Server(bare)
+    server = Server(bare)
     try:
         without = server.share()
         with sync_playwright() as playwright:

@@ -22,10 +22,10 @@ def log_variance(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h 
     """V at the end of the chain (M3 at alpha = 1, sigma = 0): `ln(mean samples² / m2)`, `m2 = mean clean²`.
 
     Returns:
-        In nats; 0 = as strong as the training latents, below 0 shrunk. The sampler's own error is in it: read it minus
-        the teacher-forced arm's with equal seeds and sampler.
+        In nats; 0 = as strong as the training latents, below 0 shrunk, -inf for samples of nothing. The sampler's own
+        error is in it: read it minus the teacher-forced arm's with equal seeds and sampler.
     """
-    return math.log(_power(samples).mean().item() / _power(clean).mean().item())
+    return torch.log(_power(samples).mean() / _power(clean).mean()).item()
 
 
 def channel_log_variance(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"]) -> tuple[float, ...]:
@@ -84,8 +84,8 @@ def high_frequency_ratio(samples: Float[Tensor, "n c h w"], clean: Float[Tensor,
     height, width = clean.shape[-2:]
     place = _band_of(height, width, BANDS)
     share = torch.bincount(place[place >= 0], minlength=BANDS)[-HIGH_BANDS:].float()
-    fine = [(band_energy(latents)[-HIGH_BANDS:].cpu() * share).sum().item() for latents in (samples, clean)]
-    return fine[0] / fine[1]
+    own, theirs = ((band_energy(latents)[-HIGH_BANDS:].cpu() * share).sum() for latents in (samples, clean))
+    return (own / theirs).item()
 
 
 def _hann(length: int) -> Tensor:
@@ -112,7 +112,7 @@ def bands_fit(height: int, width: int, bands: int = BANDS) -> bool:
 
 def nearest_distances(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"]) -> Float[Tensor, " n"]:
     """Distance of each sample to the nearest training latent, rms per element; 0 is a copy."""
-    return _distances(samples, clean).min(1).values
+    return distances(samples, clean).min(1).values
 
 
 def nearest_distance(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"]) -> float:
@@ -142,11 +142,11 @@ def diversity(samples: Float[Tensor, "n c h w"], clean: Float[Tensor, "m c h w"]
 def _pairwise(latents: Tensor) -> float:
     """Mean over all pairs of two different latents."""
     count = len(latents)
-    return _distances(latents, latents).sum().item() / (count * (count - 1))
+    return distances(latents, latents).sum().item() / (count * (count - 1))
 
 
-def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """(n, m), rms per element of every difference; exactly 0 between equal latents."""
+def distances(a: Float[Tensor, "n c h w"], b: Float[Tensor, "m c h w"]) -> Float[Tensor, "n m"]:
+    """Rms per element of every difference; exactly 0 between equal latents."""
     flat_a, flat_b = (latents.float().flatten(1) for latents in (a, b))
     exact = torch.cdist(flat_a, flat_b, compute_mode="donot_use_mm_for_euclid_dist")
     return exact / math.sqrt(flat_a.shape[1])

@@ -3,22 +3,18 @@
 All in x0 space with ``x_t = alpha x0 + sigma e``; ``m2`` is the mean square of the clean latents.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.evaluation.lag import lag, lag_residual
+from core.evaluation.short import REACH, TARGETS, Landing, ShortPaths
+from core.evaluation.variance import state_channel_log_variance, state_log_variance
 from core.noise.denoiser import Denoiser
 from core.noise.schedule import NoiseSchedule
-from core.rollout.engine import roll
-from core.rollout.plan import RolloutPlan
-
-REACH = 4
-"""Grid steps that a probed state was carried by the model itself."""
-TARGETS = 5
-"""Grid points that are probed."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,18 @@ class Probe:
             arms only.
         v: V, log variance: ln(mean rolled² / (alpha² m2 + sigma²)). Below 0 the states shrink; the sampler's own error
             is in it, so read it against another arm at the same step.
+        v_channels: V by channel.
+        lag: M2, in grid steps: ``core.evaluation.lag``.
+        lag_residual: of M2, relative rms.
         forwards: sample-forwards that it took.
     """
 
     timesteps: tuple[float, ...]
     m1: tuple[float, ...]
     v: tuple[float, ...]
+    v_channels: tuple[tuple[float, ...], ...]
+    lag: tuple[float, ...]
+    lag_residual: tuple[float, ...]
     forwards: int
 
 
@@ -90,33 +92,23 @@ def paired_probe(
         reach: grid steps of each rollout, at most the grid's length - 1.
         targets: how many grid points are probed, evenly spaced from the first.
     """
-    m2 = clean.square().mean().item()
-    timesteps, m1, v, forwards = [], [], [], 0
-    for plan in probe_plans(len(clean), grid, reach, targets):
-        result = roll(denoiser, clean, noise, plan, schedule=schedule, kind=kind, sampler="euler")
-        there = plan.target.to(clean.device)
-        alpha, sigma = schedule.alpha(there), schedule.sigma(there)
-        power = (alpha[0].square() * m2 + sigma[0].square()).item()
-        timesteps.append(float(plan.target[0]))
-        m1.append(rolled_drift(result.rolled, result.noisy, alpha, sigma, m2).item())
-        v.append(torch.log(result.rolled.square().mean() / power).item())
-        forwards += result.sample_forwards
-    return Probe(tuple(timesteps), tuple(m1), tuple(v), forwards)
+    paths = ShortPaths(denoiser, clean, noise, schedule=schedule, kind=kind, grid=grid, reach=reach, targets=targets)
+    rows = [{"timesteps": landing.timestep, **state_metrics(paths, landing)} for landing in paths.landings()]
+    columns = {name: tuple(row[name] for row in rows) for name in rows[0]}
+    return Probe(**columns, forwards=paths.forwards)
 
 
-def probe_plans(pairs: int, grid: Float[Tensor, "points"], reach: int, targets: int) -> Iterator[RolloutPlan]:
-    """Short rollouts of all pairs to probed timesteps, clean end first.
-
-    Args:
-        pairs: how many items each plan has.
-        grid: the sampler's timesteps, ascending, without 0.
-        reach: grid steps of each rollout; cut to the grid's length - 1.
-        targets: how many grid points are probed, evenly spaced from the first.
-    """
-    reach = min(reach, len(grid) - 1)
-    for index in sorted({round(place) for place in torch.linspace(0, len(grid) - 1 - reach, targets).tolist()}):
-        target, source = (torch.full((pairs,), float(grid[place])) for place in (index, index + reach))
-        yield RolloutPlan(source=source, target=target, steps=torch.full((pairs,), reach), grid=grid)
+def state_metrics(paths: ShortPaths, landing: Landing) -> dict[str, Any]:
+    """The metrics that need no forward but the path's own: m1, v, v_channels, lag and lag_residual (:class:`Probe`)."""
+    rolled, place, pair = landing.rolled, landing.target, (paths.clean, paths.noise)
+    alpha, sigma = place.alpha[0].item(), place.sigma[0].item()
+    return {
+        "m1": rolled_drift(rolled, landing.noisy, place.alpha, place.sigma, paths.m2).item(),
+        "v": state_log_variance(rolled, alpha, sigma, paths.m2),
+        "v_channels": state_channel_log_variance(rolled, paths.clean, alpha, sigma),
+        "lag": lag(rolled, *pair, landing.timestep, schedule=paths.schedule, grid=paths.grid),
+        "lag_residual": lag_residual(rolled, *pair, alpha, sigma),
+    }
 
 
 def inference_grid(scheduler, steps: int) -> Float[Tensor, "points"]:

@@ -11,11 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.evaluation.drift import REACH, TARGETS, probe_plans
+from core.evaluation.short import REACH, TARGETS, ShortPaths
 from core.noise.denoiser import Denoiser
-from core.noise.prediction import add_noise, to_clean
 from core.noise.schedule import NoiseSchedule
-from core.rollout.engine import roll
 
 
 @dataclass(frozen=True)
@@ -93,21 +91,13 @@ def recovery(
     """
     if len(grid) < 2:
         raise ValueError(f"grid must have two points or more, got {len(grid)}")
-    items = torch.arange(len(clean), device=clean.device)
-
-    def estimate(state: Tensor, timestep: Tensor) -> Tensor:
-        alpha, sigma = schedule.alpha(timestep), schedule.sigma(timestep)
-        prediction = denoiser(state, timestep, items).to(state.dtype)
-        return to_clean(prediction, state, alpha=alpha, sigma=sigma, kind=kind)
-
-    timesteps, gaps, forwards = [], [], 0
-    for plan in probe_plans(len(clean), grid, reach, targets):
-        result = roll(denoiser, clean, noise, plan, schedule=schedule, kind=kind, sampler="euler")
-        here, there = plan.target.to(clean.device), plan.source.to(clean.device)
-        source = add_noise(clean, noise, alpha=schedule.alpha(there), sigma=schedule.sigma(there))
-        own, true, before = estimate(result.rolled, here), estimate(result.noisy, here), estimate(source, there)
-        timesteps.append(float(plan.target[0]))
-        gaps.append(recovery_gaps(own, true, before, clean))
-        forwards += result.sample_forwards + 3 * len(clean)
+    paths = ShortPaths(
+        denoiser, clean, noise, schedule=schedule, kind=kind, grid=grid, reach=reach, targets=targets
+    )  # fmt: skip
+    timesteps, gaps = [], []
+    for landing in paths.landings():
+        own, true = paths.look(landing.rolled, landing.target), paths.true(landing.target)
+        timesteps.append(landing.timestep)
+        gaps.append(recovery_gaps(own.clean, true.clean, paths.true(landing.source).clean, paths.clean))
     g0, g1, g2 = (tuple(values) for values in zip(*gaps, strict=True))
-    return Recovery(tuple(timesteps), g0, g1, g2, forwards)
+    return Recovery(tuple(timesteps), g0, g1, g2, paths.forwards)

@@ -14,6 +14,7 @@ from core.evaluation.chain import (
     log_variance,
     nearest_distances,
 )
+from core.evaluation.energy_distance import energy_distance
 from core.runs.drift import ChainScores
 
 
@@ -22,6 +23,8 @@ def chain_scores(
 ) -> ChainScores:
     """Scores of samples against the training latents; what a set is too small for is NaN or empty.
 
+    Without adherence, which is taken on pictures: ``core.evaluation.adherence``.
+
     Args:
         samples: clean latents, drawn free-running.
         clean: latents of the training pictures, one a picture.
@@ -29,6 +32,7 @@ def chain_scores(
         guidance: that they were drawn with.
     """
     nearest = nearest_distances(samples, clean)
+    energy = energy_distance(samples, clean)
     has_bands = bands_fit(*clean.shape[-2:])
     varied = len(samples) > 1 and len(clean) > 1 and bool((clean[1:] != clean[0]).any())
     return ChainScores(
@@ -43,4 +47,6 @@ def chain_scores(
         nearest=nearest.mean().item(),
         nearest_least=nearest.min().item(),
         diversity=diversity(samples, clean) if varied else math.nan,
+        energy_distance=energy.distance,
+        energy_p=energy.p,
     )

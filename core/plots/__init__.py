@@ -79,24 +79,131 @@ PLOTS: dict[str, Plot] = {
         Plot(
             "drift_m1",
             "Paired drift M1",
-            "How far self-generated states lie from the true path, mean over the inference grid. Compare arms only: "
-            "a perfect model is above 0 too.",
+            "How far self-generated states lie from the true path, mean over the inference grid. Compare arms "
+            "only: a perfect model is above 0 too.",
             "drift",
             "drift_m1",
         ),
         Plot(
             "drift_m1_timestep",
             "Paired drift M1 by timestep",
-            "M1 at each timestep of the inference grid, at the last probe.",
+            "M1 at each timestep of the inference grid, at the last measurement.",
             "drift",
             "drift_m1_timestep",
         ),
         Plot(
+            "drift_heat",
+            "Paired drift M1 by timestep and step",
+            "Yellow is more drift, one scale for all panels. Noise on the left, the picture on the right; "
+            "training goes upward.",
+            "drift",
+            "drift_heat",
+        ),
+        Plot(
             "drift_v",
-            "Variance V at the end of the chain",
-            "Below another arm: its pictures are shrunk or washed out; above: inflated.",
+            "Variance V of short paths by timestep",
+            "States that the model reached by a few own steps. Below another arm: they shrink; above: they inflate.",
             "drift",
             "drift_v",
+        ),
+        Plot(
+            "drift_free",
+            "Variance V along the whole chain",
+            "From pure noise on the left to the picture. Read the distance between arms: the sampler's own error "
+            "is in all.",
+            "drift",
+            "drift_free",
+        ),
+        Plot(
+            "drift_lag",
+            "Lag M2 by timestep",
+            "Above 0 the states are noisier than the noise schedule says (behind), below 0 ahead. Below: what "
+            "that leaves unexplained.",
+            "drift",
+            "drift_lag",
+        ),
+        Plot(
+            "drift_epsilon",
+            "Norm of the predicted noise by timestep",
+            "On the model's own states against the true ones; about 0 for a perfect model, effects are 0.5 to 2 %.",
+            "drift",
+            "drift_epsilon",
+        ),
+        Plot(
+            "drift_recovery",
+            "Recovery gaps by timestep",
+            "Thick G2: above 0 errors are carried along, below 0 over-shrunk. Thin G1, dotted G0: they fall while "
+            "samples get worse, so never read them alone.",
+            "drift",
+            "drift_recovery",
+        ),
+        Plot(
+            "drift_restoring",
+            "Restoring coefficient M6 by timestep",
+            "Share of a displacement that the clean estimate carries on. Thick: own drift, read against the base "
+            "model. Thin: isotropic noise, ideally 0.",
+            "drift",
+            "drift_restoring",
+        ),
+        Plot(
+            "drift_bands",
+            "Band energy M4 by timestep",
+            "Clean estimates on own states against those on true ones. Blue: energy is missing; red: too much; "
+            "about 0 for a perfect model.",
+            "drift",
+            "drift_bands",
+        ),
+        Plot(
+            "chain_v",
+            "Variance V of finished samples",
+            "Below another arm: its pictures are shrunk or washed out; above: inflated. Thin grey line: alarm, 5 "
+            "% below the reference.",
+            "drift",
+            "chain_v",
+        ),
+        Plot(
+            "chain_diversity",
+            "Diversity of finished samples",
+            "1 is as varied as the training set. Thin grey line: alarm, 10 % below the reference.",
+            "drift",
+            "chain_diversity",
+        ),
+        Plot(
+            "frontier_seconds",
+            "Score against training time",
+            "Small: a run. Large: the mean of an arm. What the score is bought for.",
+            "scores",
+            "frontier_seconds",
+        ),
+        Plot(
+            "frontier_forwards",
+            "Score against compute",
+            "Forward equivalents: forwards without gradient, plus 3 for each trained state. Small: a run. Large: "
+            "the mean of an arm.",
+            "scores",
+            "frontier_forwards",
+        ),
+        Plot(
+            "differences",
+            "Differences from the reference",
+            "A dot a training seed, a diamond for the mean, a line for its interval from five seeds on. Left of "
+            "0: lower than the reference.",
+            "comparisons",
+            "differences",
+        ),
+        Plot(
+            "sweep_steps",
+            "Scores by sampling steps",
+            "Samples of the trained model drawn with fewer or more steps, at the same guidance.",
+            "drift",
+            "sweep_steps",
+        ),
+        Plot(
+            "sweep_guidance",
+            "Scores by guidance",
+            "Samples of the trained model drawn with other guidance, at the same number of steps.",
+            "drift",
+            "sweep_guidance",
         ),
         Plot("grad_norm", "Gradient norm", "Norm of the gradient before clipping.", "steps", "grad_norm"),
         Plot("learning_rate", "Learning rate", "Learning rate of each step.", "steps", "learning_rate"),

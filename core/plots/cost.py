@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from core.plots.figure import BASE, INK, SMALL, arm_styles, describe, new_axes, say_empty
+from core.plots.arms import arm_styles
+from core.plots.figure import SMALL, describe, new_axes, say_empty
+from core.plots.palette import BASE, INK
 from core.plots.preview import Preview, latest
 
 

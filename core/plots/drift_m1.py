@@ -1,15 +1,12 @@
-"""Paired drift M1, mean over the inference grid, at each probe."""
+"""Paired drift M1, mean over the inference grid, at each measurement."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from matplotlib.figure import Figure
 
-from core.plots.probes import plot_probes
-from core.runs.drift import DriftRecord
+from core.plots.probes import Series, plot_probes
 
 
-def draw(series: Mapping[str, Sequence[DriftRecord]]) -> Figure:
-    """One curve per label, the base model in grey."""
-    return plot_probes(series, lambda record: record.m1_mean, "M1 (relative rms)")
+def draw(series: Series) -> Figure:
+    """One curve per arm, the base model in grey."""
+    return plot_probes(series, "m1_mean", "M1 (relative rms)")

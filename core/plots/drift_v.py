@@ -1,15 +1,13 @@
-"""Variance V of the self-generated states at the end of the chain, at each probe."""
+"""Variance V at the ends of short self-generated paths, by timestep, at the last measurement."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from matplotlib.figure import Figure
 
-from core.plots.probes import plot_probes
-from core.runs.drift import DriftRecord
+from core.plots.probes import EMPTY, Series
+from core.plots.timesteps import Part, plot_by_timestep
 
 
-def draw(series: Mapping[str, Sequence[DriftRecord]]) -> Figure:
-    """One curve per label, the base model in grey."""
-    return plot_probes(series, lambda record: record.v_end, "V (log ratio of variances)")
+def draw(series: Series) -> Figure:
+    """One curve per arm; short paths alone, never the free-running chain."""
+    return plot_by_timestep(series, [Part("v", "V")], "V of short paths (nats)", empty_text=EMPTY)

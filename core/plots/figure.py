@@ -1,7 +1,6 @@
-"""The one place for the size, colours and output formats of plots.
+"""The one place for the size, frames and output formats of plots.
 
-Plots are drawn in the light palette, with colours that nothing else uses. In SVG for the page each of them becomes a
-CSS variable with that colour as its fallback, so one drawing follows the theme of the page; a PNG is saved as drawn.
+In SVG for the page each colour of the palette becomes a CSS variable, so one drawing follows the theme of the page.
 """
 
 from __future__ import annotations
@@ -11,74 +10,46 @@ import html
 import io
 import re
 import threading
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK = "#1d2126"
-SUBDUED = "#596270"
-GRID = "#dfe3e9"
-BASE = "#7b8088"
-ARM_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#8c6d00", "#4b5a8f")
-"""Okabe-Ito first (blue, vermillion, green). Readable on white; the page's style has a twin of each for dark."""
+from core.plots.dark import dark_colours
+from core.plots.palette import CSS_VARIABLES, DARK_PAPER, GRID, INK, PAPER, SUBDUED
 
-CSS_VARIABLES = {INK: "plot-ink", SUBDUED: "plot-subdued", GRID: "plot-grid", BASE: "plot-base"} | {
-    colour: f"arm-{number}" for number, colour in enumerate(ARM_COLOURS, start=1)
-}
 SIZE = (4.6, 2.75)
 """Inches. One size for all plots of records, so that plots side by side share their axes' positions."""
 SMALL = (3.4, 2.1)
 """Inches, for the previews beside the fields."""
 
 FONT = 9.5
-_DASHES: tuple[tuple[float, ...] | None, ...] = (None, (5, 2), (1.2, 1.6), (7, 2, 1.2, 2), (3, 1.2), (9, 3))
-_MARKERS = ("o", "s", "^", "D", "v", "P")
-_KNOWN_ARMS = {"teacher-forced": 0, "rollout": 1, "too-long": 2}
+LEFT, RIGHT, BOTTOM, TOP = 0.86, 0.1, 0.5, 0.38
+"""Inches around the axes; a legend of one row stands in the upper one."""
+_ROW = 0.19
+"""Inches of a further row of a legend."""
+_SPACING = 1.4
+"""Between the columns of a legend, in font sizes."""
 _SAVING = threading.Lock()
-
-
-@dataclass(frozen=True)
-class ArmStyle:
-    """How one arm looks in every plot: colour, dash and marker, so that colour is never the only difference."""
-
-    colour: str
-    dash: tuple[float, ...] | None
-    marker: str
-
-    @property
-    def line(self) -> dict[str, Any]:
-        """Keyword arguments for ``Axes.plot``."""
-        return {"color": self.colour, "linestyle": "-" if self.dash is None else (0, self.dash)}
-
-
-BASE_STYLE = ArmStyle(BASE, (1.2, 1.6), "x")
-
-
-def arm_styles(labels: list[str]) -> dict[str, ArmStyle]:
-    """A style per label: the arms of an A/B keep theirs everywhere, others take the next free one in order."""
-    taken = {_KNOWN_ARMS[label] for label in labels if label in _KNOWN_ARMS}
-    free = [index for index in range(len(ARM_COLOURS)) if index not in taken]
-    styles = {}
-    for label in labels:
-        index = (
-            _KNOWN_ARMS[label] if label in _KNOWN_ARMS else (free.pop(0) if free else len(styles) % len(ARM_COLOURS))
-        )
-        styles[label] = ArmStyle(ARM_COLOURS[index], _DASHES[index], _MARKERS[index])
-    return styles
 
 
 def new_axes(x_label: str, y_label: str, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     """An empty plot in the house style; axis labels carry their units."""
     width, height = size
-    figure = Figure(figsize=size, dpi=100, facecolor="none")
-    left, bottom, top = 0.78 / width, 0.5 / height, 0.38 / height
-    axes = figure.add_axes((left, bottom, 1 - left - 0.1 / width, 1 - bottom - top), facecolor="none")
+    figure = new_figure(size)
+    axes = figure.add_axes(
+        (LEFT / width, BOTTOM / height, 1 - (LEFT + RIGHT) / width, 1 - (BOTTOM + TOP) / height), facecolor="none"
+    )
     style_axes(axes, x_label, y_label)
     return figure, axes
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """A figure without axes, its size in inches."""
+    return Figure(figsize=size, dpi=100, facecolor="none")
 
 
 def style_axes(axes: Axes, x_label: str, y_label: str) -> None:
@@ -95,22 +66,53 @@ def style_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def add_legend(axes: Axes) -> None:
-    """One row above the axes, where it hides no data; nothing when nothing is labelled."""
+    """Above the axes, where it hides no data; the figure grows by the rows that one does not hold."""
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
-            handles,
-            labels,
-            loc="lower left",
-            bbox_to_anchor=(-0.01, 1.0),
-            ncols=min(len(labels), 4),
-            frameon=False,
-            fontsize=FONT - 0.5,
-            labelcolor=INK,
-            handlelength=2.2,
-            columnspacing=1.4,
-            borderaxespad=0.2,
-        )
+    if not handles:
+        return
+    figure = axes.figure.get_figure(root=True)
+    assert figure is not None
+    width = figure.get_size_inches()[0]
+    columns = _columns(labels, width - 0.1 + _SPACING * (FONT - 0.5) / 72)
+    rows = -(-len(labels) // columns)
+    one_row = rows == 1 and sum(map(_entry_width, labels)) <= axes.get_position().width * width + RIGHT
+    grow(figure, (rows - 1) * _ROW)
+    edge = axes.get_position()
+    figure.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(edge.x0 - 0.01 if one_row else 0.01, edge.y1),
+        ncols=columns,
+        frameon=False,
+        fontsize=FONT - 0.5,
+        labelcolor=INK,
+        handlelength=2.2,
+        columnspacing=_SPACING,
+        borderaxespad=0.2,
+    )
+
+
+def _entry_width(label: str) -> float:
+    """Inches, about: handle, gaps and text."""
+    return (2.2 + 0.8 + _SPACING + 0.53 * len(label)) * (FONT - 0.5) / 72
+
+
+def _columns(labels: list[str], width: float) -> int:
+    """The most columns that fit; a legend fills them one after another, each as wide as its widest entry."""
+    widths = np.array([_entry_width(label) for label in labels])
+    fits = [n for n in range(1, len(labels) + 1) if sum(part.max() for part in np.array_split(widths, n)) <= width]
+    return max(fits, default=1)
+
+
+def grow(figure: Figure, inches: float) -> None:
+    """Adds room at the top; what is drawn keeps its size."""
+    width, height = figure.get_size_inches()
+    share = height / (height + inches)
+    for axes in figure.axes:
+        place = axes.get_position()
+        axes.set_position((place.x0, place.y0 * share, place.width, place.height * share))
+    figure.set_size_inches(width, height + inches)
 
 
 def say_empty(axes: Axes, text: str = "No records yet") -> None:
@@ -120,6 +122,13 @@ def say_empty(axes: Axes, text: str = "No records yet") -> None:
     axes.set_xlabel("")
     axes.set_ylabel("")
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=SUBDUED, fontsize=FONT + 1)
+
+
+def empty(text: str) -> Figure:
+    """A whole plot without data."""
+    figure, axes = new_axes("", "")
+    say_empty(axes, text)
+    return describe(figure, f"{text}.")
 
 
 def describe(figure: Figure, summary: str) -> Figure:
@@ -135,10 +144,7 @@ def summary_of(figure: Figure) -> str:
 
 def render_svg(figure: Figure, title: str) -> str:
     """Inline SVG that follows the theme of the page it stands in, its ids its own."""
-    buffer = io.StringIO()
-    with _SAVING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plots"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
+    text = _svg(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
@@ -152,6 +158,13 @@ def render_svg(figure: Figure, title: str) -> str:
     return opening + text[text.index(">") + 1 :].strip()
 
 
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with _SAVING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plots"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None}, dpi=160)
+    return buffer.getvalue()
+
+
 def _own_ids(text: str) -> str:
     """Drop the ids that nothing refers to; prefix the others, since many plots share one page."""
     prefix = "p" + hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -160,11 +173,27 @@ def _own_ids(text: str) -> str:
     return re.sub(r'(url\(#|href="#)', rf"\1{prefix}", text)
 
 
-def save(figure: Figure, path: Path, title: str = "") -> Path:
-    """Write a PNG (on white) or, by the suffix, an SVG with plain colours."""
-    if title:
-        figure.axes[0].set_title(title, loc="right", fontsize=FONT + 1, color=INK)
-    with _SAVING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plots"}):
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(path, dpi=160, facecolor="white", metadata=metadata)
+def save(figure: Figure, path: Path, title: str = "", dark: bool = False) -> Path:
+    """Write a PNG or, by the suffix, an SVG with plain colours.
+
+    Args:
+        figure: A plot; it is left as it was.
+        path: Where to.
+        title: Stands above the plot, where given.
+        dark: On a dark background, in the dark palette.
+    """
+    heading = figure.text(0.02, 1.0, title, ha="left", va="bottom", fontsize=FONT + 2, color=INK) if title else None
+    settings = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plots"})
+    with _SAVING, settings, dark_colours(figure) if dark else nullcontext():
+        figure.savefig(
+            path,
+            dpi=160,
+            facecolor=DARK_PAPER if dark else PAPER,
+            edgecolor="none",
+            bbox_inches="tight",
+            pad_inches=0.12,
+            metadata={"Date": None} if path.suffix == ".svg" else None,
+        )
+    if heading is not None:
+        heading.remove()
     return path

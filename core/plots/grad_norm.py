@@ -12,4 +12,4 @@ from core.runs.records import StepRecord
 
 def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
     """One curve per label."""
-    return plot_over_steps(series, lambda record: record.grad_norm, "gradient norm", smooth=True, log=True)
+    return plot_over_steps(series, "grad_norm", "gradient norm", smooth=True, log=True)

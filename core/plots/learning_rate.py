@@ -12,4 +12,4 @@ from core.runs.records import StepRecord
 
 def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
     """One curve per label."""
-    return plot_over_steps(series, lambda record: record.lr, "learning rate")
+    return plot_over_steps(series, "lr", "learning rate")

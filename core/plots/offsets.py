@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.plots.figure import SMALL, add_legend, arm_styles, describe, new_axes, say_empty
+from core.plots.arms import arm_styles
+from core.plots.figure import SMALL, add_legend, describe, new_axes, say_empty
 from core.plots.preview import OFF, Preview, latest
 from core.rollout.expected import cut_distribution
 

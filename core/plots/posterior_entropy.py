@@ -14,4 +14,4 @@ EMPTY = "No item rolled out with the posterior target yet"
 
 def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
     """One curve per label; 0 means that the target is one training picture."""
-    return plot_over_steps(series, lambda record: record.posterior_entropy, "entropy (nats)", smooth=True, empty=EMPTY)
+    return plot_over_steps(series, "posterior_entropy", "entropy (nats)", smooth=True, empty=EMPTY)

@@ -13,6 +13,4 @@ from core.runs.records import StepRecord
 
 def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
     """One curve per label; 1 means that the target is one training picture."""
-    return plot_over_steps(
-        series, lambda record: record.posterior_nearest, "share of the nearest (0 to 1)", smooth=True, empty=EMPTY
-    )
+    return plot_over_steps(series, "posterior_nearest", "share of the nearest (0 to 1)", smooth=True, empty=EMPTY)

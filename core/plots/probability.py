@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.plots.figure import add_legend, arm_styles, describe, new_axes, say_empty
-from core.plots.lines import curve, draw_curve, number, running_mean, show_steps
+from core.plots.arms import groups
+from core.plots.axes import x_label
+from core.plots.figure import add_legend, describe, new_axes, say_empty
+from core.plots.lines import curve, draw_curve, mean_curve, named, number, place_mean, running_mean, show_steps
 from core.runs.records import StepRecord
 
 WINDOW = 20
@@ -16,26 +18,30 @@ WINDOW = 20
 
 
 def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
-    """Planned as a line in the arm's dash, realised as a thin solid line in its colour.
+    """Planned as a line in the arm's dash, realised as a thin solid line in its colour; of several runs the mean.
 
     Realised counts items with k > 0 and lies below the plan by design: k = 0 is drawn once in K+1 times.
     """
-    figure, axes = new_axes("optimizer step", "share of items (0 to 1)")
-    styles, summary = arm_styles(list(series)), []
-    for label, records in series.items():
-        planned = curve(records, lambda record: record.probability)
-        if not len(planned[0]):
+    figure, axes = new_axes(x_label(series), "share of items (0 to 1)")
+    summary = []
+    for group in groups(series):
+        runs = [label for label in group.labels if series[label]]
+        if not runs:
             continue
-        rolled = curve(records, lambda record: float(record.rolled))
-        items = curve(records, lambda record: float(record.items))
+        planned, rolled, items = (
+            mean_curve([curve(series[label], name) for label in runs]) for name in ("probability", "rolled", "items")
+        )
         realised = running_mean(rolled[1], WINDOW) / np.maximum(running_mean(items[1], WINDOW), 1e-9)
-        draw_curve(axes, planned, styles[label], label)
-        draw_curve(axes, (rolled[0], realised), styles[label], linewidth=0.9, linestyle="-", marker="")
-        summary.append(f"{label}: planned {number(planned[1][-1])}, realised {number(realised[-1])} at the last step")
+        draw_curve(axes, place_mean(series, runs, planned), group.style, group.name)
+        thin = {"linewidth": 0.9, "linestyle": "-", "marker": ""}
+        draw_curve(axes, place_mean(series, runs, (rolled[0], realised)), group.style, **thin)
+        if len(realised):
+            last = f"planned {number(planned[1][-1])}, realised {number(realised[-1])} at the last step"
+            summary.append(f"{named(group, len(runs))}: {last}")
     if not summary:
         say_empty(axes)
         return describe(figure, "No records yet.")
-    show_steps(axes)
+    show_steps(axes, series)
     axes.set_ylim(-0.04, 1.04)
     add_legend(axes)
     return describe(figure, "; ".join(summary) + ".")

@@ -13,6 +13,4 @@ from core.runs.records import StepRecord
 
 def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
     """One curve per label; at 0 the weights do nothing."""
-    return plot_over_steps(
-        series, lambda record: record.reflexflow_spread, "rms of weight - 1", smooth=True, empty=EMPTY
-    )
+    return plot_over_steps(series, "reflexflow_spread", "rms of weight - 1", smooth=True, empty=EMPTY)

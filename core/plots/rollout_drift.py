@@ -14,7 +14,7 @@ def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
     """One curve per label; steps in which no item was rolled out have no value."""
     return plot_over_steps(
         series,
-        lambda record: record.rollout_drift,
+        "rollout_drift",
         "drift (relative rms)",
         smooth=True,
         empty="No item has been rolled out yet",

@@ -14,7 +14,7 @@ def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
     """One curve per label; only visited mode has values, for its first state is the teacher-forced one."""
     return plot_over_steps(
         series,
-        lambda record: record.rollout_g2,
+        "rollout_g2",
         "G2 (squared latent units)",
         smooth=True,
         empty="Nothing rolled out in visited mode yet",

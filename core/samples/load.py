@@ -1,10 +1,13 @@
-"""Base models as a configuration names them, and finished runs: base and adapter together."""
+"""Base models as a configuration names them, finished runs, and the pictures that both are measured on."""
 
-from core.config.paths import model_path
+from core.config.paths import model_path, resolve_path
 from core.config.run import RunConfig
+from core.data.dreambooth import scan_folder
+from core.data.latents import LatentSet, encode
 from core.errors import RunError
 from core.models import FAMILIES
 from core.models.family import Family
+from core.models.lora_path import DIFFUSERS_FILE
 from core.runs.folder import RunFolder
 
 
@@ -26,8 +29,31 @@ def load_finished(folder: RunFolder) -> Family:
         RunError: the run has no final adapter.
         DataError: its base model cannot be loaded.
     """
-    if not (folder.adapter_dir / "pytorch_lora_weights.safetensors").is_file():
-        raise RunError(f"{folder.name} must be a finished run with an adapter; train or resume it first")
+    check_finished(folder)
     family = load_base(folder.config())
-    family.pipeline.load_lora_weights(folder.adapter_dir)
+    family.pipeline.load_lora_weights(folder.adapter_dir, use_safetensors=True)
     return family
+
+
+def check_finished(folder: RunFolder) -> None:
+    """Passes a run that has a final adapter.
+
+    Raises:
+        RunError: it has none.
+    """
+    if not (folder.adapter_dir / DIFFUSERS_FILE).is_file():
+        raise RunError(f"{folder.name} must be a finished run with an adapter; train or resume it first")
+
+
+def instance_latents(config: RunConfig, family: Family) -> LatentSet:
+    """The instance pictures of a configuration as its training caches them, encoded by the base model.
+
+    Raises:
+        DataError: the pictures cannot be read.
+    """
+    data = config.data
+    items = scan_folder(resolve_path(data.instance_data_dir), data.instance_prompt).items
+    return encode(
+        items, family.encode_pictures, family.encode_prompts, resolution=data.resolution, center_crop=data.center_crop,
+        random_flip=data.random_flip, progress=lambda done, total: None,
+    )  # fmt: skip

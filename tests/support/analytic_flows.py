@@ -1,6 +1,7 @@
 """Denoisers whose answers, and whose flows, are known in closed form."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 
@@ -85,6 +86,49 @@ class GaussianFlow:
         a_t, s_t = (expand(w, state) for w in (self.schedule.alpha(target), self.schedule.sigma(target)))
         ratio = ((a_t**2 * self.spread**2 + s_t**2) / (a_u**2 * self.spread**2 + s_u**2)).sqrt()
         return a_t * self.mean + ratio * (state - a_u * self.mean)
+
+
+@dataclass(frozen=True)
+class ScaledFlow:
+    """The exact denoiser of Gaussian data with its distance from the mean scaled: below 1 it shrinks."""
+
+    flow: GaussianFlow
+    scale: float
+
+    def __call__(self, noisy, timestep, items):
+        clean = self.flow.mean + self.scale * (self.flow.clean_estimate(noisy, timestep) - self.flow.mean)
+        return predict_from_clean(clean, noisy, timestep, self.flow.schedule, self.flow.kind)
+
+
+@dataclass(frozen=True)
+class FlowMap:
+    """Steps of the first-order sampler down a grid follow the exact flow: no discretisation error.
+
+    With ``keep`` below 1 each step leaves that share of the variance only (of data with mean 0).
+    """
+
+    flow: GaussianFlow
+    grid: torch.Tensor
+    keep: float = 1.0
+
+    def __call__(self, noisy, timestep, items):
+        schedule = self.flow.schedule
+        nodes = torch.cat([torch.zeros(1), self.grid])
+        there = nodes[torch.searchsorted(nodes, timestep) - 1]
+        a, s = (expand(w, noisy) for w in (schedule.alpha(timestep), schedule.sigma(timestep)))
+        b, r = (expand(w, noisy) for w in (schedule.alpha(there), schedule.sigma(there)))
+        landed = self.keep**0.5 * self.flow.carried(noisy, timestep, there)
+        clean = (landed - r / s * noisy) / (b - a * r / s)
+        return predict_from_clean(clean, noisy, timestep, schedule, self.flow.kind)
+
+
+def euler_factor(sigmas, spread=1.0):
+    """What flow-matching Euler multiplies a state by on its way down, for the exact denoiser of data with mean 0."""
+    factor = 1.0
+    for here, there in pairwise(sigmas):  # x_t = a_t D + s_t (x - a_u D) / s_u with D = gain x
+        gain = (1 - here) * spread**2 / ((1 - here) ** 2 * spread**2 + here**2)
+        factor *= there / here + gain * ((1 - there) - (1 - here) * there / here)
+    return factor
 
 
 def state_at(clean, noise, t, schedule: NoiseSchedule):

@@ -1,6 +1,7 @@
 """Fabricated trainings: records as the trainer writes them, without a trainer."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -11,12 +12,15 @@ from core.config.flat import flatten, parse_config
 from core.config.presets import load_preset
 from core.config.run import RunConfig
 from core.runs import journal
+from core.runs.arms import DEFAULT_ARMS
 from core.runs.drift import ChainScores, DriftRecord
 from core.runs.experiment import Experiment, create_experiment
 from core.runs.folder import RunFolder
 from core.runs.records import StepRecord
 from core.runs.status import Status, write_status
 from core.runs.workspace import Workspace
+
+COLOURS = ("orange", "white", "green", "blue", "red", "purple", "black")
 
 
 def changed(config: RunConfig, **values) -> RunConfig:
@@ -70,18 +74,31 @@ def finish(folder: RunFolder, phase: str = "done", step: int = 30, **more) -> No
     write_status(folder, Status(phase=phase, step=step, total=30, heartbeat=time.time(), **more))  # type: ignore[arg-type]
 
 
-def make_experiment(workspace: Workspace, name: str = "Orange cat", config: RunConfig | None = None) -> Experiment:
-    experiment = create_experiment(workspace, name, config if config is not None else load_preset("demo").config)
-    for place, arm in enumerate(experiment.arms):
-        write_steps(arm.run, 30, rolled=3 * place)
+def make_experiment(
+    workspace: Workspace,
+    name: str = "Orange cat",
+    config: RunConfig | None = None,
+    *,
+    arms: Sequence[str] = DEFAULT_ARMS,
+    seeds: int = 1,
+    effect: float = -0.1,
+) -> Experiment:
+    """An experiment that is done; rollout's V lies ``effect`` from the reference's, a little farther by seed."""
+    config = changed(load_preset("demo").config, max_train_steps=30) if config is None else config
+    experiment = create_experiment(workspace, name, config, arms, seeds=seeds)
+    first = experiment.arms[0].seed
+    for arm in experiment.arms:
+        place, seed = list(arms).index(arm.arm), arm.seed - first
+        write_steps(arm.run, 30, rolled=3 * (arm.arm == "rollout"))
         for step in (0, 30):
-            write_probe(arm.run, step, -0.05 - 0.1 * place * (step > 0))
+            own = effect if arm.arm == "rollout" else 0.01 * place
+            write_probe(arm.run, step, -0.05 + 0.003 * seed + own * (1 + 0.1 * seed) * (step > 0))
             for prompt in range(2):
-                write_sample(arm.run, step, prompt, colour=("orange", "white")[place])
+                write_sample(arm.run, step, prompt, colour=COLOURS[place] if step else "gray")
         write_probe(arm.run, 0, -0.03, base=True)
         arm.run.log_path.write_text(f"hello from {arm.arm}\n")
         finish(arm.run)
-    finish(experiment.folder, step=2)
+    finish(experiment.folder, step=len(experiment.arms))
     return experiment
 
 

@@ -1,0 +1,71 @@
+"""The plots of an experiment: each as a figure of the page, and as SVG and PNG files, light and dark."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.evaluation.verdict import RunScores
+from core.plots import PLOTS
+from core.plots.figure import render_svg, save, summary_of
+from core.plots.registry import Plot
+from core.runs.drift import DriftRecord
+from core.runs.experiment_folder import ArmRun
+from core.runs.records import StepRecord, read_records
+
+FILES = {"SVG": ".svg", "PNG": ".png", "SVG, dark": "-dark.svg", "PNG, dark": "-dark.png"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A plot that has something to show.
+
+    Attributes:
+        plot: Its entry in the registry.
+        svg: For the page; follows its theme.
+        summary: Its numbers in words.
+        files: What they are called to their names in the folder.
+    """
+
+    plot: Plot
+    svg: str
+    summary: str
+    files: Mapping[str, str]
+
+
+def draw_plots(arms: Sequence[ArmRun], runs: Sequence[RunScores], folder: Path) -> list[Drawn]:
+    """Draws every plot of records that these runs have, in the registry's order, and writes its files.
+
+    Args:
+        arms: The runs.
+        runs: Their scores.
+        folder: For the files; it must exist.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    series: dict[str, Mapping[str, Any]] = {
+        "steps": {arm.run.name: read_records(StepRecord, arm.run.metrics_path) for arm in arms},
+        "drift": {arm.run.name: read_records(DriftRecord, arm.run.drift_path) for arm in arms},
+        "scores": by_arm(runs),
+    }
+    drawn = (_draw(plot, series[plot.records], folder) for plot in PLOTS.values() if plot.records in series)
+    return [found for found in drawn if found is not None]
+
+
+def by_arm(runs: Sequence[RunScores]) -> dict[str, list[RunScores]]:
+    """The runs of each arm, in their order."""
+    found: dict[str, list[RunScores]] = {}
+    for run in runs:
+        found.setdefault(run.arm, []).append(run)
+    return found
+
+
+def _draw(plot: Plot, series: Mapping[str, Any], folder: Path) -> Drawn | None:
+    figure = plot.draw(series)
+    if not any(axes.has_data() for axes in figure.axes):
+        return None
+    names = {what: f"{plot.name}{suffix}" for what, suffix in FILES.items()}
+    for name in names.values():
+        save(figure, folder / name, plot.title, dark="-dark" in name)
+    return Drawn(plot, render_svg(figure, plot.title), summary_of(figure), names)
