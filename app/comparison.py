@@ -1,133 +1,184 @@
-"""Several trainings in words and numbers: what may be concluded, last values, curves, settings that differ."""
+"""What is compared, and what may be concluded from it in words."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from app.cards import alarm_notes
 from app.entries import Arm, Entry
 from app.form import heading, to_input
-from app.html import empty, escape, figures, paragraph, table
-from app.pictures import config_of_arm
-from app.sentences import LOOK_FOR
-from app.view import duration
+from app.html import checklist, empty, escape, paragraph, table
+from app.journals import Journals, file_signature
+from app.pictures import config_of
 from app.workbench import Workbench
-from core.config.flat import flatten
-from core.config.spec import option_specs
+from core.config.flat import difference, flatten
+from core.config.spec import option_specs, show_value
+from core.evaluation.verdict import Judgement, RunScores, View, judge
+from core.report.words import verdict_lines
+from core.runs.arms import REFERENCE
+from core.runs.experiment import Experiment, find_experiment
+from core.runs.experiment_folder import ArmRun
 
-PLOTS_SHOWN = ("drift_m1", "drift_v", "rollout_drift", "loss", "probability", "drift_m1_timestep")
-MOST_ARMS = 6
-LAST = 50
-"""Steps over which the final loss is taken."""
+MOST_RUNS = 6
+"""Single runs beside each other; an experiment is shown whole."""
+PROBLEMS_SHOWN = 4
 
 
-def arms_of(workbench: Workbench, picked: Sequence[str] | None) -> tuple[list[Entry], list[Arm]]:
-    """The chosen entries and all their trainings, with labels that tell them apart."""
-    entries = [entry for name in picked or [] if (entry := workbench.entry(name)) is not None]
-    if len(entries) == 1:
-        return entries, list(entries[0].arms)[:MOST_ARMS]
+@dataclass(frozen=True)
+class Chosen:
+    """What is compared.
+
+    Attributes:
+        entries: Runs and experiments as they were chosen.
+        arms: All their trainings, with labels that tell them apart.
+        runs: The same trainings as the statistics know them, in the same order.
+        experiment: Set where it is one experiment and nothing else.
+        left_out: Trainings beyond what is shown.
+    """
+
+    entries: tuple[Entry, ...]
+    arms: tuple[Arm, ...]
+    runs: tuple[ArmRun, ...]
+    experiment: Experiment | None = None
+    left_out: int = 0
+
+    @property
+    def key(self) -> str:
+        """The choice as a text."""
+        return " ".join(str(entry.selection) for entry in self.entries)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will come by itself."""
+        return all(entry.final for entry in self.entries)
+
+    @property
+    def records(self) -> str:
+        """Changes whenever the numbers do; while a training goes on, only with its measurements."""
+        paths = []
+        for arm in self.arms:
+            paths += [arm.folder.drift_path, arm.folder.events_path]
+            paths += [arm.folder.metrics_path, arm.folder.config_path] if arm.state.final else []
+        return f"{[arm.state.label for arm in self.arms]} {file_signature(*paths)}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the trainings."""
+        return tuple(arm.label for arm in self.arms)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Arms, each once, in their order."""
+        return tuple(dict.fromkeys(run.arm for run in self.runs))
+
+
+def chosen_of(workbench: Workbench, picked: Sequence[str] | None) -> Chosen:
+    """The chosen entries with all their trainings; what does not exist is left out."""
+    entries = tuple(entry for name in picked or [] if (entry := workbench.entry(name)) is not None)
+    if len(entries) == 1 and entries[0].selection.is_experiment:
+        experiment = find_experiment(workbench.workspace, entries[0].selection.name)
+        return Chosen(entries, entries[0].arms, experiment.arms, experiment)
     arms = []
     for entry in entries:
+        name = entry.selection.name
         for arm in entry.arms:
-            label = f"{entry.selection.name}: {arm.label}" if entry.selection.is_experiment else entry.selection.name
+            label = f"{name}: {arm.label}" if entry.selection.is_experiment else name
             arms.append(Arm(label, arm.folder, arm.state))
-    return entries, arms[:MOST_ARMS]
+    runs = tuple(ArmRun(arm.label, arm.label, {}, arm.folder) for arm in arms[:MOST_RUNS])
+    return Chosen(entries, tuple(arms[:MOST_RUNS]), runs, None, max(len(arms) - MOST_RUNS, 0))
 
 
-def verdict_html(entries: Sequence[Entry], arms: Sequence[Arm]) -> str:
-    """What may be concluded, and what to look for."""
-    seeds = {config.training.seed for arm in arms if (config := config_of_arm(arm)) is not None}
-    count = len(seeds)
-    running = [entry.title for entry in entries if not entry.final]
-    if count == 1:
-        verdict = "Illustration: one training seed, no verdict. A verdict needs six seeds or more of each arm."
-    elif count < 6:
-        verdict = f"Exploratory: {count} training seeds, no verdict. A verdict needs six seeds or more of each arm."
+def judgement_of(journals: Journals, chosen: Chosen, view: View) -> tuple[tuple[RunScores, ...], Judgement | None]:
+    """Scores of every training, and what they say where it is an experiment whose arms differ as they declare."""
+    scores = journals.scores(chosen.runs, view, chosen.records)
+    if chosen.experiment is None:
+        return scores, None
+    return scores, judge(scores, primary=chosen.experiment.primary)
+
+
+def verdict_html(journals: Journals, chosen: Chosen) -> str:
+    """What may be concluded, alarms, and what is missing."""
+    scores, judgement = judgement_of(journals, chosen, "steps")
+    refused = undeclared(chosen)
+    if judgement is None:
+        lines, problems = [_why_no_verdict(chosen)], [line for run in scores for line in run.problems]
+    elif refused:
+        lines, problems = ["No verdict: the arms differ in more than they declare."], [*refused, *judgement.problems]
     else:
-        verdict = "These runs were not started as one experiment over seeds: no verdict is drawn from them."
+        lines, problems = list(verdict_lines(judgement)), list(judgement.problems)
+    running = [entry.title for entry in chosen.entries if not entry.final]
     wait = paragraph(f"Still training: {', '.join(running)}. Pictures and numbers follow.") if running else ""
-    return f'<div class="rw-verdict"><p><strong>{escape(verdict)}</strong></p><p>{escape(LOOK_FOR)}</p></div>{wait}'
+    rest = chosen.left_out
+    more = paragraph(f"{rest} more are chosen than fit beside each other: they are left out.") if rest else ""
+    first, *others = lines
+    said = "".join(f"<p>{escape(line)}</p>" for line in others)
+    verdict = f'<div class="rw-verdict"><p><strong>{escape(first)}</strong></p>{said}</div>'
+    return f"{verdict}{wait}{more}{alarm_notes(journals, chosen.arms)}{problems_html(problems)}"
 
 
-def numbers_html(workbench: Workbench, arms: Sequence[Arm]) -> str:
-    """The last values of each arm, with what they cost."""
-    probes = {
-        arm.label: {
-            record.step: record for record in workbench.journals.drift(arm.folder.drift_path) if not record.base
-        }
-        for arm in arms
-    }
-    common = set.intersection(*(set(steps) for steps in probes.values()))
-    at = max(common) if common else None
-    head = [
-        "Arm",
-        f"M1 at step {at} (relative rms)" if common else "M1 (relative rms)",
-        f"V at step {at} (log ratio)" if common else "V (log ratio)",
-        "V minus the first arm's",
-        f"Loss, mean of the last {LAST} steps",
-        "Seconds per step",
-        "Training time",
-        "Extra forwards (items)",
-    ]
-    rows = []
-    for arm in arms:
-        steps = workbench.journals.steps(arm.folder.metrics_path)
-        probe, first = (probes[arm.label][at], probes[arms[0].label][at]) if at is not None else (None, None)
-        seconds = [record.seconds for record in steps if math.isfinite(record.seconds)]
-        rows.append(
-            [
-                arm.label,
-                _digits(probe.m1_mean) if probe else "not yet",
-                _digits(probe.v_end) if probe else "not yet",
-                "reference"
-                if arm is arms[0]
-                else (_digits(probe.v_end - first.v_end) if probe and first else "not yet"),
-                _digits(_mean([record.loss for record in steps[-LAST:] if math.isfinite(record.loss)])),
-                _digits(_mean(seconds)),
-                duration(sum(seconds)),
-                str(sum(record.rollout_forwards for record in steps)),
-            ]
-        )
-    return table(
-        head,
-        rows,
-        "Drift at the last step that all arms have. Rolled items have another target: losses of two arms don't compare",
+def _why_no_verdict(chosen: Chosen) -> str:
+    if len(chosen.runs) == 1:
+        return "No verdict: one training alone. Choose an experiment, or two to six runs."
+    return (
+        "No verdict: these were not started as one experiment, so that nothing pairs them and nothing was declared. "
+        "What they share and where they differ is listed below."
     )
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+def problems_html(problems: Sequence[str]) -> str:
+    """What is missing or cannot be relied on; a long list is folded."""
+    if not problems:
+        return ""
+    found = [("warn", "", line) for line in problems]
+    shown = checklist(found[:PROBLEMS_SHOWN])
+    rest = found[PROBLEMS_SHOWN:]
+    return shown + (f"<details><summary>{len(rest)} more notes</summary>{checklist(rest)}</details>" if rest else "")
 
 
-def _digits(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "not yet"
+def undeclared(chosen: Chosen) -> list[str]:
+    """A sentence for each arm of an experiment that differs from the reference in more than the two declare."""
+    if chosen.experiment is None:
+        return []
+    name = REFERENCE if REFERENCE in chosen.names else chosen.names[0]
+    reference = {run.seed: run for run in chosen.runs if run.arm == name}
+    found: dict[str, str] = {}
+    for run in chosen.runs:
+        beside = reference.get(run.seed)
+        if beside is None or beside is run:
+            continue
+        own, other = config_of(run.run), config_of(beside.run)
+        if own is None or other is None:
+            continue
+        declared = {*run.changes, *beside.changes}
+        foreign = {key: pair for key, pair in difference(other, own).items() if key not in declared}
+        if foreign:
+            changes = foreign.items()
+            told = "; ".join(f"{key} {show_value(theirs)} → {show_value(mine)}" for key, (theirs, mine) in changes)
+            found.setdefault(run.arm, f"{run.run.name} must differ from {beside.run.name} as declared only, got {told}")
+    return list(found.values())
 
 
-def curves_html(workbench: Workbench, arms: Sequence[Arm], subject: str, signature: str) -> str:
-    """All arms overlaid."""
-    journals, shown = workbench.journals, []
-    for name in PLOTS_SHOWN:
-        if name.startswith("drift"):
-            series: Any = {arm.label: journals.drift(arm.folder.drift_path) for arm in arms}
-        else:
-            series = {arm.label: journals.steps(arm.folder.metrics_path) for arm in arms}
-        shown.append(workbench.charts.show(name, subject, f"{subject} {signature}", lambda series=series: series)[0])
-    return figures(shown)
-
-
-def difference_html(arms: Sequence[Arm]) -> str:
-    """Options in which the configs differ."""
-    configs = [(arm.label, config) for arm in arms if (config := config_of_arm(arm)) is not None]
-    if len(configs) < 2:
-        return empty("Two or more runs are needed to differ.")
-    flat = [flatten(config) for _, config in configs]
-    specs = option_specs()
-    rows = [
-        [heading(spec), *(str(to_input(spec, values[name])) for values in flat)]
-        for name, spec in specs.items()
-        if any(values[name] != flat[0][name] for values in flat)
-    ]
+def difference_html(chosen: Chosen) -> str:
+    """Options in which the arms differ, a column an arm; what follows the training seed is no difference."""
+    values: dict[str, list[Mapping[str, Any]]] = {}
+    for run in chosen.runs:
+        config = config_of(run.run)
+        if config is not None:
+            values.setdefault(run.arm, []).append(flatten(config))
+    if len(values) < 2:
+        return empty("Two or more arms are needed to differ.")
+    rows = []
+    for name, spec in option_specs().items():
+        cells = [_cell([to_input(spec, flat[name]) for flat in flats]) for flats in values.values()]
+        if len(set(cells)) > 1:
+            rows.append([heading(spec), *cells])
     if not rows:
         return empty("The settings are the same.")
-    return table(["Setting", *(label for label, _ in configs)], rows, "Settings that differ; all others are the same")
+    return table(["Setting", *values], rows, "Settings that differ; all others are the same")
+
+
+def _cell(found: Sequence[Any]) -> str:
+    """The values of an arm's trainings, each once."""
+    return ", ".join(dict.fromkeys(str(value) for value in found))

@@ -110,7 +110,7 @@ def keep_upload(datasets: Path, name: str, files: Sequence[Path]) -> Path:
     try:
         folder = _free_folder(datasets, stem)
         for path in wanted:
-            shutil.copyfile(path, _free_file(folder, path))
+            shutil.copyfile(path, free_file(folder, path))
     except OSError as error:
         raise RunError(f"{datasets} must be writable, got an error: {reason_of(error)}") from error
     return folder
@@ -128,7 +128,7 @@ def _free_folder(parent: Path, stem: str) -> Path:
     raise RunError(f"{parent} must have room for another data set called {stem}; choose another name")
 
 
-def _free_file(folder: Path, source: Path) -> Path:
+def free_file(folder: Path, source: Path) -> Path:
     """The file's own name if its stem is safe, made safe otherwise; never one outside the folder."""
     stem, suffix = slug(source.stem) or "picture", source.suffix.lower()
     target, number = folder / f"{stem}{suffix}", 2

@@ -15,7 +15,7 @@ class Arm:
     """One training that is watched.
 
     Attributes:
-        label: Name of the arm, or of the run where there is only one.
+        label: Name of its run folder: the arm, with its training seed where an experiment has several.
         folder: Its run folder.
         state: What may be believed of it now.
     """
@@ -72,7 +72,7 @@ def run_entry(folder: RunFolder) -> Entry:
 def experiment_entry(experiment: Experiment) -> Entry:
     """An experiment with all of its arms."""
     state = experiment_state(experiment)
-    arms = tuple(Arm(arm.arm, arm.run, arm_state) for arm, arm_state in state.arms)
+    arms = tuple(Arm(arm.run.name, arm.run, arm_state) for arm, arm_state in state.arms)
     return Entry(
         Selection("experiments", experiment.name),
         experiment.title,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.parts import ACT, QUIET, Live, Parts, Rendered, text_output
 from app.tabs import TABS
 from app.theme import STYLE_SHEET, theme
 from app.view import strip
+from app.viewer import head
 from app.workbench import Workbench
 from core.config.presets import DEFAULT_PRESET
 from core.config.spec import option_specs
@@ -216,6 +218,8 @@ def _draft(parts: Parts, draft: Any) -> tuple[list[Any], str]:
 
 def launch(workspace: Workspace, arguments: argparse.Namespace) -> str:
     """Serves the page in the background and returns its address."""
+    # the viewer's table stands in a script element that is data: it need not run
+    warnings.filterwarnings("ignore", message="A `<script>` tag was found", category=UserWarning)
     page = build_page(Workbench(workspace))
     local = arguments.server_name in LOCAL_HOSTS
     hosts = frozenset({*LOCAL_HOSTS, *arguments.allowed_host}) if local and not arguments.share else None
@@ -239,6 +243,7 @@ def launch(workspace: Workspace, arguments: argparse.Namespace) -> str:
         max_file_size=MAX_BODY,
         theme=theme(),
         css_paths=STYLE_SHEET,
+        head=head(),
         app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)]},
     )
     return address

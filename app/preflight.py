@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.datasets import advice, count_text, read_folder
+from app.design import Design, allowed
 from app.html import Level
 from app.measured import cost_finding, level_finding
+from app.space import run_bytes, size_text
 from core.config.paths import EMBEDDED_BASES, resolve_path
 from core.config.run import RunConfig
 from core.config.supported import check_supported
 from core.errors import DataError, Problem, RunError, WorkbenchError
-from core.runs.arms import DEFAULT_ARMS, resolve_arms
+from core.runs.arms import arm_of, resolve_arms
 from core.runs.lock import training_in_progress
 from core.runs.workspace import Workspace
 
-FREE_MB = 500
-"""Below this much free space a training is not begun."""
+FREE = 500 * 2**20
+"""Bytes; below this much free space a training is not begun."""
+MARGIN = 200 * 2**20
+"""Bytes that stay free beside what will be written."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Check:
 
 
 def preflight(
-    config: RunConfig | None, problems: Sequence[Problem], workspace: Workspace, mode: str, too_long: bool
+    config: RunConfig | None, problems: Sequence[Problem], workspace: Workspace, design: Design
 ) -> list[Check]:
     """All checks, the failures of a form that makes no config included.
 
@@ -45,16 +49,15 @@ def preflight(
         config: What would be trained, None when the form has problems.
         problems: Those problems.
         workspace: Where the run would lie.
-        mode: ``ab`` or ``single``.
-        too_long: Whether a third arm is asked for.
+        design: Which arms and how many seeds are asked for.
     """
     checks = [] if config is not None else [Check("fail", "Settings", problem.message) for problem in problems]
     if config is not None:
         checks += [_supported(config), _base(config), _data(config), _prompts(config)]
-        if mode == "ab":
-            checks.append(_arms(config, too_long))
+        if design.is_ab:
+            checks += _arms(config, design)
         checks += _measured(config, workspace)
-    return [*checks, _writable(workspace), _disk(workspace), _idle(workspace)]
+    return [*checks, _writable(workspace), _disk(workspace, config, design), _idle(workspace)]
 
 
 def _supported(config: RunConfig) -> Check:
@@ -116,12 +119,23 @@ def _prompts(config: RunConfig) -> Check:
     )
 
 
-def _arms(config: RunConfig, too_long: bool) -> Check:
+def _arms(config: RunConfig, design: Design) -> list[Check]:
+    """Whether each arm can be, and what the seeds allow."""
+    failed = [Check("fail", "Arms", problem.message) for problem in design.problems]
+    for name in design.all_arms:
+        try:
+            arm_of(name, config)
+        except WorkbenchError as error:
+            failed.append(Check("fail", f"Arm {name}", str(error)))
+    if failed:
+        return failed
     try:
-        arms = resolve_arms(config, [*DEFAULT_ARMS, *(["too-long"] if too_long else [])])
+        resolve_arms(config, design.all_arms)
     except WorkbenchError as error:
-        return Check("fail", "Arms", str(error))
-    return Check("pass", "Arms", f"{len(arms)} arms that differ in the rollout alone.")
+        return [Check("fail", "Arms", str(error))]
+    seeds = "1 training seed" if design.seeds == 1 else f"{design.seeds} training seeds"
+    text = f"{len(design.all_arms)} arms that differ in the options below alone, {seeds} each. {allowed(design.seeds)}"
+    return [Check("pass", "Arms", text)]
 
 
 def _measured(config: RunConfig, workspace: Workspace) -> list[Check]:
@@ -139,11 +153,19 @@ def _writable(workspace: Workspace) -> Check:
     return Check("pass", "Workspace", f"{workspace.root} can be written.")
 
 
-def _disk(workspace: Workspace) -> Check:
-    free = shutil.disk_usage(workspace.root if workspace.root.exists() else workspace.root.parent).free // 2**20
-    text = f"{free / 1024:.1f} GB free."
-    if free < FREE_MB:
-        return Check("fail", "Disk", f"{text} A run needs {FREE_MB} MB or more: free some space.")
+def _disk(workspace: Workspace, config: RunConfig | None, design: Design) -> Check:
+    """Free space against what all trainings will write."""
+    free = shutil.disk_usage(workspace.root if workspace.root.exists() else workspace.root.parent).free
+    text = f"{size_text(free)} free."
+    each = None if config is None else run_bytes(config)
+    needed = FREE if each is None else max(each * design.trainings + MARGIN, FREE)
+    if each is not None:
+        many = f" in {design.trainings} trainings" if design.trainings > 1 else ""
+        text += f" About {size_text(each * design.trainings)} will be written{many}."
+    if free < needed:
+        return Check("fail", "Disk", f"{text} {size_text(needed)} must be free: free some space.")
+    if each is None and config is not None:
+        return Check("info", "Disk", f"{text} How much is written is not known before the base model is here.")
     return Check("pass", "Disk", text)
 
 

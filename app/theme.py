@@ -107,6 +107,7 @@ LOOK: dict[str, str] = {
     "checkbox_label_background_fill_hover": "transparent",
     "checkbox_label_background_fill_hover_dark": "transparent",
     "checkbox_label_border_width": "0px",
+    "checkbox_label_border_width_dark": "0px",
     "checkbox_label_padding": "4px 8px 4px 0",
     "table_border_color": "*border_color_primary",
     "table_even_background_fill": "transparent",

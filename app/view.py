@@ -1,4 +1,4 @@
-"""Runs and experiments as HTML: lists, the status strip, status cards and sample pictures."""
+"""Runs and experiments as HTML: lists, the status strip and sample pictures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from app.entries import Arm, Entry
-from app.html import chip, empty, escape, paragraph, picture, progress
-from app.samples import Spot, alt_text
+from app.grouping import arms_in_words
+from app.html import chip, empty, escape, picture, progress
 from app.workbench import Workbench
+from core.samples.found import Spot, alt_text
 
 PHASES = {
     "queued": "waiting",
@@ -110,33 +111,6 @@ def doing(arm: Arm) -> str:
     return PHASES[phase] if is_plain else arm.state.message
 
 
-def status_cards(workbench: Workbench, entry: Entry) -> str:
-    """A card an arm: state, phase, progress and rate; the cause and what to do where it failed."""
-    told = any(arm.state.label in {"failed", "lost"} for arm in entry.arms)
-    above = (
-        paragraph(entry.message)
-        if entry.selection.is_experiment and entry.label in {"failed", "lost", "stopped"} and entry.message and not told
-        else ""
-    )
-    return f'{above}<div class="rw-arms">{"".join(_card(workbench, arm) for arm in entry.arms)}</div>'
-
-
-def _card(workbench: Workbench, arm: Arm) -> str:
-    state, status = arm.state, arm.state.status
-    steps = f"step {status.step} of {status.total}" if status.total else "not begun"
-    if state.label in {"failed", "lost"}:
-        hint = f"<p><strong>What to do:</strong> {escape(state.hint)}</p>" if state.hint else ""
-        why = "Why it failed" if state.label == "failed" else "What is known"
-        cause = f"<strong>{why}</strong><pre>{escape(state.message)}</pre>"
-        detail = f'<div class="rw-problems" role="alert">{cause}{hint}</div>'
-    else:
-        detail = paragraph(" · ".join(part for part in (doing(arm), rate_text(workbench, arm)) if part))
-    return (
-        f'<section class="rw-arm"><header><h3>{escape(arm.label)}</h3>{chip(state.label)}</header>'
-        f'<p class="rw-number">{escape(steps)}</p>{progress(bar(arm), f"{arm.label}: {steps}")}{detail}</section>'
-    )
-
-
 def entry_list(entries: Sequence[Entry], limit: int = 8) -> str:
     """Runs and experiments as links, newest first; one click finds a run again."""
     if not entries:
@@ -151,7 +125,7 @@ def entry_list(entries: Sequence[Entry], limit: int = 8) -> str:
 
 
 def _row(entry: Entry) -> str:
-    arms = ", ".join(arm.label for arm in entry.arms) if entry.selection.is_experiment else "single run"
+    arms = arms_in_words(entry.arms) if entry.selection.is_experiment else "single run"
     name = quote(str(entry.selection), safe="")
     title = f'<a href="?run={name}&amp;tab=monitor">{escape(entry.title)}</a>'
     compare = f'<a href="?run={name}&amp;tab=compare">Compare</a>' if entry.selection.is_experiment else ""

@@ -7,23 +7,22 @@ nothing.
 from __future__ import annotations
 
 import json
-import math
 import shlex
-import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.charts import Charts
+from app.command import words_of
+from app.design import Design
 from app.entries import Entry, experiment_entry, run_entry
 from app.journals import Journals
 from app.selection import Selection, parse_selection
+from app.votes import Ballots
 from core.config.fields import flat_name
-from core.config.flat import difference
 from core.config.presets import DEFAULT_PRESET, Preset, list_presets, load_preset, resolve_config, save_preset, slug
 from core.config.run import RunConfig
 from core.config.supported import check_supported
-from core.config.table import value_text
 from core.errors import ConfigError, Problem, RunError, WorkbenchError
 from core.runs.arms import DEFAULT_ARMS
 from core.runs.experiment import (
@@ -39,9 +38,11 @@ from core.runs.lock import starting, training_in_progress
 from core.runs.measurement import Measurement, find_measurement
 from core.runs.measuring import measuring_state, start_measurement
 from core.runs.process import advance_stop, start_run, stop_run
+from core.runs.scores import DEFAULT_SCORE
 from core.runs.workspace import Workspace
 
-TOO_LONG = "too-long"
+RESUMABLE = ("stopped", "failed", "lost")
+"""States in which something is left to train."""
 
 
 class Workbench:
@@ -55,6 +56,7 @@ class Workbench:
         self.workspace = workspace
         self.journals = Journals()
         self.charts = Charts()
+        self.ballots = Ballots()
 
     def presets(self) -> dict[str, Preset]:
         """Shipped presets and the workspace's own, by name."""
@@ -95,22 +97,38 @@ class Workbench:
             flat |= _flat_block(key, value) if isinstance(value, Mapping) else {key: value}
         return resolve_config(base, overrides=flat, workspace=self.workspace.root)
 
-    def command(self, config: RunConfig, preset: str, mode: str) -> str:
-        """The line to type that does the same."""
-        base = self.preset(preset).config
-        parts = ["python", "-m", "core", "ab" if mode == "ab" else "train", preset]
-        for name, (_, value) in difference(base, config).items():
-            parts += ["--set", f"{name}={value_text(value)}"]
-        return shlex.join(parts)
+    def command(self, config: RunConfig, preset: str, design: Design, name: str | None = None) -> str:
+        """The line to type that does the same.
 
-    def start(self, config: RunConfig, mode: str, name: str, *, too_long: bool = False, preset: str = "") -> Selection:
+        Args:
+            config: What to train.
+            preset: The preset that it differs from the least.
+            design: The comparison.
+            name: What the user calls it; nothing for what the page would call it.
+        """
+        title = name.strip() if name and name.strip() else self.default_name(config, design.mode, preset)
+        return shlex.join(words_of(self.workspace, self.preset(preset).config, config, preset, design, title))
+
+    def start(
+        self,
+        config: RunConfig,
+        mode: str,
+        name: str,
+        *,
+        arms: Sequence[str] = (),
+        seeds: int = 1,
+        primary: str = DEFAULT_SCORE,
+        preset: str = "",
+    ) -> Selection:
         """Makes the folders and starts the training in the background.
 
         Args:
             config: What to train.
             mode: ``ab`` for matched arms, ``single`` for one run.
             name: What the user calls it.
-            too_long: Add the third arm to an A/B.
+            arms: Of an A/B: known arms beside teacher forcing and rollout.
+            seeds: Of an A/B: training seeds of each arm.
+            primary: Of an A/B: the score that is declared to give the verdict.
             preset: The preset that the config came from, kept with the run.
 
         Raises:
@@ -123,13 +141,36 @@ class Workbench:
         with starting(self.workspace.root):
             pass  # refused here, no folder is left behind
         if mode == "ab":
-            arms = [*DEFAULT_ARMS, *([TOO_LONG] if too_long else [])]
-            experiment = create_experiment(self.workspace, name, config, arms)
+            every = [*DEFAULT_ARMS, *arms]
+            experiment = create_experiment(self.workspace, name, config, every, seeds=seeds, primary=primary)
             start_experiment(experiment)
             return Selection("experiments", experiment.name)
         folder = RunFolder.create(self.workspace.runs_dir, name, config, preset=preset)
         start_run(folder)
         return Selection("runs", folder.name)
+
+    def resume(self, selection: object) -> str:
+        """Starts in the background what a training lacks that is stopped, failed or lost, and says so in a sentence.
+
+        Raises:
+            RunError: If there is no such training, it needs no resuming, or another one is in progress.
+        """
+        entry = self.entry(selection)
+        if entry is None:
+            raise RunError("the run to resume must be one of the workspace, got none of that name; reload the page")
+        if entry.label not in RESUMABLE:
+            raise RunError(
+                f"the run to resume must be {', '.join(RESUMABLE)}, got {entry.title}, which is {entry.label}"
+            )
+        if entry.selection.is_experiment:
+            start_experiment(find_experiment(self.workspace, entry.selection.name))
+            left = sum(arm.state.label != "done" for arm in entry.arms)
+            return f"{entry.title} goes on: {left} of {len(entry.arms)} trainings are left."
+        folder = entry.arms[0].folder
+        begun = any(folder.checkpoints_dir.glob("step-*"))
+        start_run(folder, verb="resume" if begun else "run")
+        where = "from its last checkpoint" if begun else "from the beginning, for it had saved no checkpoint"
+        return f"{entry.title} goes on {where}."
 
     def default_name(self, config: RunConfig | None, mode: str, preset: str) -> str:
         """What a new training is called when nobody names it: after its preset, with one's own pictures after these."""
@@ -159,22 +200,6 @@ class Workbench:
         """Whether a measurement for such a training runs."""
         state = measuring_state(self.workspace.root, config)
         return state is not None and state.live
-
-    def plain_step_seconds(self, config: RunConfig) -> float | None:
-        """Median seconds of a step without rollout, from the latest training that is alike in what decides it."""
-        for entry in self.entries():
-            for arm in entry.arms:
-                try:
-                    other = arm.folder.config()
-                except WorkbenchError:
-                    continue
-                if other.scheduled_sampling.enabled or workload(other) != workload(config):
-                    continue
-                steps = [record.seconds for record in self.journals.steps(arm.folder.metrics_path)]
-                known = [seconds for seconds in steps if math.isfinite(seconds)]
-                if known:
-                    return statistics.median(known)
-        return None
 
     def entries(self) -> list[Entry]:
         """Everything in the workspace, newest first."""
@@ -244,18 +269,3 @@ class Workbench:
 
 def _flat_block(block: str, values: Mapping[str, object]) -> dict[str, object]:
     return {flat_name(block, field): value for field, value in values.items()}
-
-
-def workload(config: RunConfig) -> tuple[object, ...]:
-    """The options that decide how long a plain step takes."""
-    training = config.training
-    return (
-        config.model.pretrained_model_name_or_path,
-        config.data.resolution,
-        config.data.with_prior_preservation,
-        training.train_batch_size,
-        training.gradient_accumulation_steps,
-        training.gradient_checkpointing,
-        training.mixed_precision,
-        config.lora,
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from app.parts import Parts
-from app.tabs import compare, configure, data, home, launch, monitor
+from app.tabs import compare, configure, data, home, inspect, launch, monitor
 
 
 @dataclass(frozen=True)
@@ -37,4 +37,5 @@ TABS: tuple[Tab, ...] = (
     Tab("launch", "Launch", launch),
     Tab("monitor", "Monitor", monitor),
     Tab("compare", "Compare", compare),
+    Tab("inspect", "Inspect", inspect),
 )

@@ -1,26 +1,38 @@
-"""Compare: arms side by side, in pictures of the same noise and in numbers."""
+"""Compare: did rollout help? The verdict, the pictures, the numbers, and what may be taken along."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
 
-from app.comparison import MOST_ARMS, arms_of, curves_html, difference_html, numbers_html, verdict_html
-from app.entries import Arm
-from app.html import empty
-from app.journals import file_signature
-from app.parts import QUIET, Live, Parts, Rendered, text_output
-from app.pictures import pair_outputs, prompts_text, samples_html
-from app.samples import Spot, prompts_of, samples_of, seeds_of, steps_of
+from app.comparison import MOST_RUNS, Chosen, chosen_of, difference_html, judgement_of, verdict_html
+from app.curves import curves_html, frontiers_html, sweeps_html
+from app.html import empty, escape
+from app.parts import Live, Parts, Rendered, text_output
+from app.samples import samples_signature
+from app.scoreboard import costs_html, scores_html
+from app.sentences import LOOK_FOR
 from app.serve import publish
+from app.tabs import compare_export, compare_vote
+from app.viewer import pictures_html
 
-PAIR = ("prompt", "step", "seed", "left", "right")
 NOTHING = (
     "Choose an experiment, or two to six runs. Nothing trained yet? The demo on the Home tab makes a first comparison."
+)
+VIEWS = [("Equal steps", "steps"), ("Equal compute", "compute")]
+AXES = [
+    ("Optimizer steps", "steps"),
+    ("Forward equivalents", "forwards"),
+    ("Seconds", "seconds"),
+]
+SECTIONS = ("verdict", "pictures", "scores", "costs", "frontiers", "sweeps", "curves", "difference")
+NO_SWEEP = (
+    "Not measured yet: scores at other numbers of sampling steps and at other guidance. A LoRA trained with rollout "
+    "may earn its cost in fewer sampling steps. This command measures them:"
 )
 
 
@@ -30,95 +42,52 @@ def build(parts: Parts) -> None:
         [],
         value=[],
         multiselect=True,
-        max_choices=MOST_ARMS,
+        max_choices=MOST_RUNS,
         label="An experiment, or two to six runs",
         interactive=True,
         filterable=False,
         elem_id="pick-compare",
     )
     parts["compare.verdict"] = text_output("verdict")
-    with gr.Row(elem_classes=["rw-columns"]):
-        _pair_view(parts)
-        _pair_choice(parts)
-    gr.Markdown("## All samples", elem_classes=["rw-heading"])
-    parts["compare.grid"] = text_output("compare-grid")
-    gr.Markdown("## Numbers", elem_classes=["rw-heading"])
-    parts["compare.numbers"] = text_output("numbers")
+    gr.Markdown("## Pictures", elem_classes=["rw-heading"])
+    gr.Markdown(LOOK_FOR, elem_classes=["rw-note"])
+    parts["compare.pictures"] = text_output("compare-pictures")
+    compare_vote.build(parts)
+    gr.Markdown("## Scores", elem_classes=["rw-heading"])
+    parts["compare.view"] = _radio(VIEWS, "What the arms are compared at", "view")
+    parts["compare.scores"] = text_output("scores")
+    gr.Markdown("## Cost", elem_classes=["rw-heading"])
+    parts["compare.costs"] = text_output("costs")
+    parts["compare.frontiers"] = text_output("frontiers")
+    gr.Markdown("## Fewer sampling steps, more guidance", elem_classes=["rw-heading"])
+    parts["compare.sweeps"] = text_output("sweeps")
+    gr.Markdown("## Over the training", elem_classes=["rw-heading"])
+    parts["compare.axis"] = _radio(AXES, "Curves over", "axis")
     parts["compare.curves"] = text_output("curves")
     gr.Markdown("## What differs in the settings", elem_classes=["rw-heading"])
     parts["compare.difference"] = text_output("config-difference")
-    pair = [parts[f"compare.{name}"] for name in PAIR]
-    shown = [
-        parts["compare.pick"],
-        parts["compare.verdict"],
-        *pair,
-        *(parts[f"compare.{name}"] for name in ("slider", "side", "grid", "numbers", "curves", "difference")),
-    ]
-    inputs = [parts["selection"], parts["compare.pick"], *pair]
+    compare_export.build(parts)
+    inputs = [parts["selection"], *(parts[f"compare.{name}"] for name in ("pick", "view", "axis"))]
+    shown = [parts[f"compare.{name}"] for name in ("pick", *SECTIONS)]
+    shown += [*compare_vote.outputs(parts), *compare_export.outputs(parts)]
     parts.lives.append(Live("compare", "compare", inputs, shown, lambda known, *values: render(parts, known, *values)))
 
 
-def _pair_view(parts: Parts) -> None:
-    """Two arms' pictures over each other, with a divider that the keyboard moves too."""
-    with gr.Column(scale=5, min_width=320):
-        gr.Markdown("## One picture, two arms", elem_classes=["rw-heading"])
-        parts["compare.slider"] = gr.ImageSlider(
-            None,
-            label="Left arm, right arm",
-            show_label=False,
-            interactive=False,
-            max_height=448,
-            buttons=["fullscreen"],
-            type="filepath",
-            format="png",
-            elem_id="pair",
-        )
-        parts["compare.divider"] = gr.Slider(
-            0, 100, 50, step=1, label="Divider (per cent from the left)", interactive=True, elem_id="divider"
-        )
+def _radio(choices: list[tuple[str, str]], label: str, name: str) -> gr.Radio:
+    return gr.Radio(choices, value=choices[0][1], label=label, interactive=True, elem_id=f"compare-{name}")
 
 
-def _pair_choice(parts: Parts) -> None:
-    """Which prompt, step, seed and arms, and the two pictures side by side."""
-    with gr.Column(scale=4, min_width=320):
-        gr.Markdown("## Which one", elem_classes=["rw-heading"])
-        parts["compare.prompt"] = gr.Dropdown(
-            [], label="Prompt", interactive=True, filterable=False, elem_id="pair-prompt"
-        )
-        with gr.Row(elem_classes=["rw-fields", "rw-fields-two"]):
-            parts["compare.step"] = gr.Dropdown(
-                [], label="Step (optimizer steps)", interactive=True, filterable=False, elem_id="pair-step"
-            )
-            parts["compare.seed"] = gr.Dropdown(
-                [], label="Seed", interactive=True, filterable=False, elem_id="pair-seed"
-            )
-            parts["compare.left"] = gr.Dropdown(
-                [], label="Left arm", interactive=True, filterable=False, elem_id="pair-left"
-            )
-            parts["compare.right"] = gr.Dropdown(
-                [], label="Right arm", interactive=True, filterable=False, elem_id="pair-right"
-            )
-        parts["compare.side"] = text_output("side-by-side")
+def _allowed(choices: list[tuple[str, str]], value: Any) -> Any:
+    """A choice of the browser's, the first where it is none."""
+    return value if value in [name for _, name in choices] else choices[0][1]
 
 
 def wire(parts: Parts) -> None:
     """Binds the tab's events."""
-    pair = [parts[f"compare.{name}"] for name in PAIR]
-    parts["compare.pick"].input(**parts.chains["tick"])
-    gr.on(
-        [component.input for component in pair],
-        lambda picked, *values: show_pair(parts, picked, *values),
-        [parts["compare.pick"], *pair],
-        [parts["compare.slider"], parts["compare.side"], parts["compare.grid"]],
-        **QUIET,
-    )
-    parts["compare.divider"].input(
-        lambda place: gr.ImageSlider(slider_position=place),
-        parts["compare.divider"],
-        parts["compare.slider"],
-        trigger_mode="always_last",
-        **QUIET,
-    )
+    for name in ("pick", "view", "axis"):
+        parts[f"compare.{name}"].input(**parts.chains["tick"])
+    compare_vote.wire(parts)
+    compare_export.wire(parts)
 
 
 def choose(names: Sequence[str], selection: str, picked: Sequence[str], known_selection: str | None) -> list[str]:
@@ -130,82 +99,87 @@ def choose(names: Sequence[str], selection: str, picked: Sequence[str], known_se
     return newest if known_selection is None and not kept else kept
 
 
-def render(parts: Parts, known: str, selection: str, picked: list[str] | None, *pair: Any) -> Rendered:
-    """Everything on the tab, when the choice or one of its files has changed."""
+def render(parts: Parts, known: str, selection: str, picked: list[str] | None, view: Any, axis: Any) -> Rendered:
+    """What has changed on the tab: a part whose files and choice are as they were is not sent again."""
     found = parts.workbench.titles()
-    before = json.loads(known) if known else None
-    chosen = choose([name for _, name in found], selection, picked or [], before[0] if before else None)
-    entries, arms = arms_of(parts.workbench, chosen)
-    pictures = {arm.label: samples_of(arm.folder) for arm in arms}
-    records = file_signature(*(path for arm in arms for path in (arm.folder.drift_path, arm.folder.metrics_path)))
-    shown = [chosen, found, [len(spots) for spots in pictures.values()], [entry.label for entry in entries]]
-    signature = json.dumps([selection, shown, records if all(entry.final for entry in entries) else ""])
-    if known and json.loads(signature) == before:
+    before = _known(known)
+    names = choose([name for _, name in found], selection, picked or [], before.get("selection"))
+    chosen = chosen_of(parts.workbench, names)
+    view, axis = _allowed(VIEWS, view), _allowed(AXES, axis)
+    signatures = {"selection": selection, "pick": _short(found, names)} | _signatures(chosen, view, axis)
+    changed = [name for name, signature in signatures.items() if before.get(name) != signature]
+    if not changed:
         return known, None
-    pick = gr.update(choices=found, value=chosen)
-    if not arms:
-        return signature, [pick, *_blank()]
-    for entry in entries:
+    for entry in chosen.entries:
         publish(entry)
-    values = _pair_choices(arms, pictures, pair)
-    prompt, step, seed, left, right = (value for _, value in values)
-    return signature, [
-        pick,
-        verdict_html(entries, arms),
-        *(gr.Dropdown(choices=options, value=value) for options, value in values),
-        *pair_outputs(arms, pictures, prompt, step, seed, left, right),
-        samples_html(arms, pictures, seed),
-        numbers_html(parts.workbench, arms),
-        curves_html(parts.workbench, arms, repr(chosen), records),
-        difference_html(arms),
+    makers = _makers(parts, chosen, view, axis)
+
+    def filled(name: str) -> Any:
+        if name not in changed:
+            return gr.skip()
+        return parts.workbench.journals.kept(("compare", name, chosen.key, view, axis), signatures[name], makers[name])
+
+    is_other = "chosen" in changed
+    return json.dumps(signatures), [
+        gr.update(choices=found, value=names) if "pick" in changed else gr.skip(),
+        *(filled(name) for name in SECTIONS),
+        *(compare_vote.nothing() if is_other else [gr.skip()] * len(compare_vote.outputs(parts))),
+        *(compare_export.nothing() if is_other else [gr.skip()] * len(compare_export.outputs(parts))),
     ]
 
 
-def _blank() -> list[Any]:
-    nothing = [gr.Dropdown(choices=[], value=None) for _ in range(5)]
-    return [
-        empty(NOTHING),
-        *nothing,
-        None,
-        "",
-        empty("No samples to show."),
-        empty("No numbers to show."),
-        "",
-        empty("Nothing to compare."),
-    ]
+def _signatures(chosen: Chosen, view: str, axis: str) -> dict[str, str]:
+    """What each part shows, in short; it changes whenever the part would."""
+    records = [chosen.key, chosen.records]
+    own = {
+        "chosen": [chosen.key],
+        "verdict": [records, chosen.final],
+        "pictures": [chosen.key, [samples_signature(arm.folder) for arm in chosen.arms]],
+        "scores": [records, view],
+        "costs": [records, view],
+        "frontiers": [records, view],
+        "sweeps": records,
+        "curves": [records, axis],
+        "difference": [chosen.key],
+    }
+    return {name: _short(*what) for name, what in own.items()}
 
 
-def _pair_choices(
-    arms: Sequence[Arm], found: dict[str, dict[Spot, Path]], now: Sequence[Any]
-) -> list[tuple[list, Any]]:
-    """Choices and value of prompt, step, seed, left and right; what was chosen stays where it still can be."""
-    spots = list(found.values())
-    texts = prompts_text(arms)
-    prompts = [(texts[place] if place < len(texts) else f"prompt {place + 1}", place) for place in prompts_of(spots)]
-    steps, seeds, labels = steps_of(spots), seeds_of(spots), [arm.label for arm in arms]
-    common = [step for step in steps if all(any(spot.step == step for spot in samples) for samples in spots)]
-    plain: list[tuple[list, Any]] = [
-        (prompts, prompts[0][1] if prompts else None),
-        (steps, common[-1] if common else (steps[-1] if steps else None)),
-        (seeds, seeds[0] if seeds else None),
-        (labels, labels[0]),
-        (labels, labels[1] if len(labels) > 1 else labels[0]),
-    ]
-    chosen = []
-    for (options, value), current in zip(plain, now, strict=True):
-        values = [option[1] if isinstance(option, tuple) else option for option in options]
-        chosen.append((options, current if current in values else value))
-    return chosen
+def _makers(parts: Parts, chosen: Chosen, view: Any, axis: Any) -> dict[str, Callable[[], str]]:
+    """How each part is made."""
+    workbench = parts.workbench
+    journals = workbench.journals
+    if not chosen.runs:
+        return dict.fromkeys(SECTIONS, str) | {"verdict": lambda: empty(NOTHING)}
+
+    def scores() -> str:
+        return scores_html(*judgement_of(journals, chosen, view), view)
+
+    return {
+        "verdict": lambda: verdict_html(journals, chosen),
+        "pictures": lambda: pictures_html(chosen),
+        "scores": scores,
+        "costs": lambda: costs_html(judgement_of(journals, chosen, view)[0]),
+        "frontiers": lambda: frontiers_html(workbench, chosen, view),
+        "sweeps": lambda: sweeps_html(workbench, chosen) or _no_sweep(chosen),
+        "curves": lambda: curves_html(workbench, chosen, axis),
+        "difference": lambda: difference_html(chosen),
+    }
 
 
-def show_pair(
-    parts: Parts, picked: list[str] | None, prompt: Any, step: Any, seed: Any, left: Any, right: Any
-) -> list[Any]:
-    """Slider, side by side and grid for another choice."""
-    entries, arms = arms_of(parts.workbench, picked)
-    if not arms:
-        return [None, "", empty("No samples to show.")]
-    for entry in entries:
-        publish(entry)
-    found = {arm.label: samples_of(arm.folder) for arm in arms}
-    return [*pair_outputs(arms, found, prompt, step, seed, left, right), samples_html(arms, found, seed)]
+def _no_sweep(chosen: Chosen) -> str:
+    what = chosen.experiment.name if chosen.experiment is not None else chosen.entries[0].selection.name
+    return f'{empty(NO_SWEEP)}<p class="rw-command">{escape(f"python -m core score {what}")}</p>'
+
+
+def _known(text: str) -> dict[str, Any]:
+    """The signatures that the browser holds; not trusted."""
+    try:
+        found = json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _short(*what: Any) -> str:
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from app.design import TWO_ARMS, Design
 from app.form import config_of, make_input, marks, try_config, values_of
 from app.html import checklist, empty, sentences
 from app.measured import assumed, cost_cards
@@ -17,6 +18,7 @@ from app.parts import ACT, QUIET, Parts, go_to, text_output
 from app.previews import about, differences, rollout_charts
 from app.sentences import in_force
 from app.tabs import data
+from app.tabs.launch import DESIGN
 from core.config.fields import ROLLOUT_BLOCK
 from core.config.presets import DEFAULT_PRESET
 from core.config.spec import OptionSpec, option_specs
@@ -157,8 +159,13 @@ def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
     names = ("problems", "about", "cost", "force", "charts", "difference", "command", "json", "export")
     parts.chains["preview"] = {
-        "fn": lambda name, *raw: preview(parts, name, raw),
-        "inputs": [parts["configure.preset"], *parts.options],
+        "fn": lambda *values: preview(parts, values[5], values[6:], Design.read(*values[:4]), values[4]),
+        "inputs": [
+            *(parts[f"launch.{slot}"] for slot in DESIGN),
+            parts["launch.name"],
+            parts["configure.preset"],
+            *parts.options,
+        ],
         "outputs": [parts[f"configure.{name}"] for name in names],
         **QUIET,
     }
@@ -199,7 +206,7 @@ def wire(parts: Parts) -> None:
     parts["configure.next"].click(lambda: go_to("launch"), None, parts["tabs"], **ACT).then(**parts.chains["review"])
 
 
-def preview(parts: Parts, preset_name: str, raw: Any) -> list[Any]:
+def preview(parts: Parts, preset_name: str, raw: Any, design: Design = TWO_ARMS, title: str | None = None) -> list[Any]:
     """Everything beside the fields, for what they hold now; with problems, these and the previews of before."""
     config, problems = try_config(raw)
     if config is None:
@@ -214,7 +221,7 @@ def preview(parts: Parts, preset_name: str, raw: Any) -> list[Any]:
         sentences([*in_force(config), *assumed(config, measurement)]),
         rollout_charts(parts.workbench, config),
         differences(base, config) if base else "",
-        parts.workbench.command(config, preset_name, "ab") if base else "",
+        parts.workbench.command(config, preset_name, design, title) if base else "",
         text,
         export_file(text),
     ]

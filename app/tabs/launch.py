@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from app.form import config_of, heading, marks, to_input, try_config
-from app.html import cards, checklist, empty, table
-from app.measured import times
+from app.design import MOST_SEEDS, OTHER_ARMS, Design, allowed
+from app.forecast import arms_table, forecast_cards, total_text
+from app.form import config_of, marks, try_config
+from app.html import checklist, empty, paragraph, sentences
 from app.parts import ACT, QUIET, Parts, go_to, text_output
 from app.preflight import preflight
 from app.sentences import LOOK_FOR
-from app.view import duration
-from app.workbench import TOO_LONG, Workbench
-from core.config.flat import difference
+from app.workbench import Workbench
 from core.config.run import RunConfig
-from core.config.spec import option_specs
 from core.errors import ConfigError, WorkbenchError
-from core.runs.arms import DEFAULT_ARMS, arm_of
-from core.runs.cost import forecast_of
+from core.runs.arms import KNOWN_ARMS
+from core.runs.scores import DEFAULT_SCORE, SCORES
 
 PROBLEMS = "The settings have problems: see the list above."
 POLL_SECONDS = 0.5
 PATIENCE = 300.0
 """Seconds that the page waits for a measurement; it goes on all the same."""
+DESIGN = ("mode", "arms-beside", "seeds", "primary")
+"""Inputs of the comparison, as ``Design.read`` takes them."""
 MODES = [("A/B: with and without rollout", "ab"), ("Single run", "single")]
 
 
@@ -36,13 +35,7 @@ def build(parts: Parts) -> None:
         with gr.Column(scale=5, min_width=320):
             gr.Markdown("## What to train", elem_classes=["rw-heading"])
             parts["launch.mode"] = gr.Radio(MODES, value="ab", label="Comparison", interactive=True, elem_id="mode")
-            parts["launch.too-long"] = gr.Checkbox(
-                label='Add a third arm, "too long": K = 3 at stride 125',
-                info="Shows what too much rollout does. In the demo it takes about as long as the rollout arm.",
-                value=False,
-                interactive=True,
-                elem_id="too-long",
-            )
+            _build_design(parts)
             parts["launch.name"] = gr.Textbox(
                 label="Name",
                 info="Its folder in the workspace is called so.",
@@ -66,17 +59,58 @@ def build(parts: Parts) -> None:
                 )
             parts["launch.measure-message"] = text_output("measure-message")
     gr.Markdown("## What it takes", elem_classes=["rw-heading"])
+    parts["launch.total"] = text_output("total")
     parts["launch.forecast"] = text_output("forecast")
     gr.Markdown("## What differs between the arms", elem_classes=["rw-heading"])
     parts["launch.arms"] = text_output("arms")
 
 
+def _build_design(parts: Parts) -> None:
+    """Arms beside the two, training seeds and the declared score; only for an A/B."""
+    with gr.Column(elem_classes=["rw-design"]) as parts["launch.design"]:
+        parts["launch.arms-beside"] = gr.CheckboxGroup(
+            [(f"{KNOWN_ARMS[name].label}: {KNOWN_ARMS[name].help}", name) for name in OTHER_ARMS],
+            value=[],
+            label="Arms beside these two",
+            info="Controls and comparisons of the same pictures, noises and seeds. Each is trained once per seed.",
+            interactive=True,
+            elem_id="arms-beside",
+            elem_classes=["rw-stacked"],
+        )
+        with gr.Row(elem_classes=["rw-fields", "rw-fields-two"]):
+            parts["launch.seeds"] = gr.Number(
+                1,
+                label="Training seeds",
+                info=f"Of each arm, 1 to {MOST_SEEDS}, counted up from the seed of the settings.",
+                step=1,
+                interactive=True,
+                elem_id="seeds",
+                elem_classes=["rw-option"],
+            )
+            parts["launch.primary"] = gr.Dropdown(
+                [(score.label, score.name) for score in SCORES.values()],
+                value=DEFAULT_SCORE,
+                label="Primary score, declared before training",
+                info="It alone gives the verdict; the others are secondary.",
+                filterable=False,
+                interactive=True,
+                elem_id="primary",
+                elem_classes=["rw-option"],
+            )
+        parts["launch.design-note"] = text_output("design-note")
+
+
 def wire(parts: Parts) -> None:
     """Binds the tab's events."""
+    design = [parts[f"launch.{slot}"] for slot in DESIGN]
     gr.on(
-        [parts["launch.mode"].input, parts["launch.too-long"].input, parts["tab.launch"].select],
-        **parts.chains["review"],
-    ).then(**parts.chains["settle"])
+        [*(component.input for component in design), parts["launch.name"].input],
+        **parts.chains["preview"],
+        trigger_mode="always_last",
+    )
+    gr.on([*(component.input for component in design), parts["tab.launch"].select], **parts.chains["review"]).then(
+        **parts.chains["settle"]
+    )
     parts["launch.measure"].click(**parts.chains["measure"]).then(**parts.chains["review"]).then(
         **parts.chains["settle"]
     ).then(**parts.chains["preview"])
@@ -85,13 +119,12 @@ def wire(parts: Parts) -> None:
 
 def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
-    mode, too_long, name = parts["launch.mode"], parts["launch.too-long"], parts["launch.name"]
-    preset = parts["configure.preset"]
-    shown = ("start", "too-long", "name", "measure", "checks", "forecast", "arms")
+    design, name, preset = [parts[f"launch.{slot}"] for slot in DESIGN], parts["launch.name"], parts["configure.preset"]
+    shown = ("start", "design", "design-note", "name", "measure", "checks", "total", "forecast", "arms")
     for chain, render in (("review", review), ("settle", settle)):
         parts.chains[chain] = {
-            "fn": lambda kind, third, name, *raw, render=render: render(parts, kind, third, name, raw),
-            "inputs": [mode, too_long, preset, *parts.options],
+            "fn": lambda *values, render=render: render(parts, Design.read(*values[:4]), values[4], values[5:]),
+            "inputs": [*design, preset, *parts.options],
             "outputs": [parts[f"launch.{slot}"] for slot in shown],
             **QUIET,
         }
@@ -102,8 +135,8 @@ def share(parts: Parts) -> None:
         **ACT,
     }
     parts.chains["start"] = {
-        "fn": lambda kind, third, title, name, *raw: start(parts, kind, third, title, name, raw),
-        "inputs": [mode, too_long, name, preset, *parts.options],
+        "fn": lambda *values: start(parts, Design.read(*values[:4]), values[4], values[5], values[6:]),
+        "inputs": [*design, name, preset, *parts.options],
         "outputs": [
             parts["selection"],
             parts["tabs"],
@@ -115,21 +148,30 @@ def share(parts: Parts) -> None:
     }
 
 
-def review(parts: Parts, mode: str, too_long: bool, preset: str, raw: Any) -> list[Any]:
+def review(parts: Parts, design: Design, preset: str, raw: Any) -> list[Any]:
     """Button, checks, forecast and arms for what the form holds."""
     config, problems = try_config(raw)
-    third = bool(too_long) and mode == "ab"
-    checks = preflight(config, problems, parts.workbench.workspace, mode, third)
-    arms = [*DEFAULT_ARMS, *([TOO_LONG] if third else [])] if mode == "ab" else []
+    workbench = parts.workbench
+    checks = preflight(config, problems, workbench.workspace, design)
     return [
-        gr.Button("Start A/B" if mode == "ab" else "Start single run"),
-        gr.Checkbox(visible=mode == "ab"),
-        gr.Textbox(placeholder=parts.workbench.default_name(config, mode, preset)),
-        measure_button(parts.workbench, config),
+        gr.Button("Start A/B" if design.is_ab else "Start single run"),
+        gr.Column(visible=design.is_ab),
+        design_note(design),
+        gr.Textbox(placeholder=workbench.default_name(config, design.mode, preset)),
+        measure_button(workbench, config),
         checklist([(check.level, check.title, check.text) for check in checks]),
-        forecast_cards(parts.workbench, config, arms) if config else empty(PROBLEMS),
-        arms_table(config, arms) if config else empty(PROBLEMS),
+        paragraph(total_text(workbench, config, design)) if config else "",
+        forecast_cards(workbench, config, design) if config else empty(PROBLEMS),
+        arms_table(config, design) if config else empty(PROBLEMS),
     ]
+
+
+def design_note(design: Design) -> str:
+    """What the seeds allow to be said, and how to read the declared score."""
+    if not design.is_ab:
+        return ""
+    score = SCORES[design.primary]
+    return sentences([allowed(design.seeds), f"{score.label} ({score.unit}): {score.help}"])
 
 
 def measure_button(workbench: Workbench, config: RunConfig | None) -> gr.Button:
@@ -153,7 +195,7 @@ def measure(parts: Parts, raw: Any) -> str:
     return ""
 
 
-def settle(parts: Parts, mode: str, too_long: bool, preset: str, raw: Any) -> Any:
+def settle(parts: Parts, design: Design, preset: str, raw: Any) -> Any:
     """Waits for a measurement that runs, then shows everything anew; nothing where none does.
 
     Only this page's view waits: the measurement is a process of its own, and its result a file.
@@ -164,76 +206,27 @@ def settle(parts: Parts, mode: str, too_long: bool, preset: str, raw: Any) -> An
     deadline = time.monotonic() + PATIENCE
     while parts.workbench.is_measuring(config) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    return review(parts, mode, too_long, preset, raw)
+    return review(parts, design, preset, raw)
 
 
-def forecast_cards(workbench: Workbench, config: RunConfig, arms: list[str]) -> str:
-    """What each arm takes: steps times the length of a step, in minutes where it or one like it was measured here."""
-    measurement = workbench.measurement(config)
-    plain = workbench.plain_step_seconds(config) if measurement is None else None
-    shown = {}
-    for name, own in configs_of(config, arms).items():
-        cost, steps = forecast_of(own, measurement), own.training.max_train_steps
-        taken = cost.seconds_per_step if plain is None else plain * cost.relative_step_time
-        extra = f"; rollout: {cost.rollout_forwards_per_item:.2f} forwards an item"
-        visited = f", {cost.trained_per_item:.2f} states trained" if cost.trained_per_item > 1 else ""
-        work = (
-            f"{steps} steps, each {times(cost)} a plain one{extra if own.scheduled_sampling.enabled else ''}{visited}"
-        )
-        if taken is None:
-            shown[name] = (f"{steps} × {times(cost)}", f"{work}. Minutes are known after a measurement.")
-        else:
-            shown[name] = (f"about {duration(taken * steps)}", f"{work}. Without loading and samples.")
-    return cards(shown)
-
-
-def configs_of(config: RunConfig, arms: Sequence[str]) -> dict[str, RunConfig]:
-    """The config of each arm that this config can have; the config itself for a single run."""
-    made = {}
-    for name in arms:
-        try:
-            made[name] = arm_of(name, config).config
-        except ConfigError:
-            continue
-    return made if arms else {"this run": config}
-
-
-def arms_table(config: RunConfig, arms: list[str]) -> str:
-    """Options in which the arms differ; everything else is the same, seeds and noises included."""
-    if not arms:
-        return empty("A single run has no second arm to differ from.")
-    specs, made = option_specs(), configs_of(config, arms)
-    first = next(iter(made.values()))
-    names = list(dict.fromkeys(name for own in made.values() for name in difference(first, own)))
-    if not names:
-        return empty("The arms do not differ: rollout is off in both. Raise K on the Configure tab.")
-    rows = []
-    for name in names:
-        spec = specs[name]
-        values = [getattr(getattr(own, spec.block), spec.field) for own in made.values()]
-        rows.append([heading(spec), *(str(to_input(spec, value)) for value in values)])
-    return table(
-        ["Setting", *arms],
-        rows,
-        "Everything else is the same in all arms: pictures, noises, timesteps, prompts and seeds",
-    )
-
-
-def start(parts: Parts, mode: str, too_long: bool, title: str, preset: str, raw: Any) -> list[Any]:
+def start(parts: Parts, design: Design, title: str, preset: str, raw: Any) -> list[Any]:
     """Starts the training and shows it, or says at the fields and here why not."""
-    third = bool(too_long) and mode == "ab"
     try:
         config = config_of(raw)
     except ConfigError as error:
         found = checklist([("fail", "Settings", problem.message) for problem in error.problems])
         return [gr.skip(), gr.skip(), found, found, marks(error.problems)]
-    failed = [check for check in preflight(config, (), parts.workbench.workspace, mode, third) if check.level == "fail"]
+    checks = preflight(config, (), parts.workbench.workspace, design)
+    failed = [check for check in checks if check.level == "fail"]
     if failed:
         found = checklist([(check.level, check.title, check.text) for check in failed])
         return [gr.skip(), gr.skip(), found, found, gr.skip()]
-    name = title.strip() if title and title.strip() else parts.workbench.default_name(config, mode, preset)
+    workbench = parts.workbench
+    name = title.strip() if title and title.strip() else workbench.default_name(config, design.mode, preset)
     try:
-        selection = parts.workbench.start(config, mode, name, too_long=third, preset=preset)
+        selection = workbench.start(
+            config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset
+        )
     except WorkbenchError as error:
         found = checklist([("fail", "Start", str(error))])
         return [gr.skip(), gr.skip(), found, found, gr.skip()]

@@ -14,6 +14,7 @@ BENCHES: dict[str, str] = {
     "metrics": "core.bench.metrics:measure",
     "page": "core.bench.page:measure",
     "compare": "core.bench.compare:measure",
+    "curves": "core.bench.curves:measure",
 }
 """Name to the function that measures and prints."""
 

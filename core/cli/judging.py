@@ -17,19 +17,18 @@ def report(
     workspace: WorkspaceOption = None,
 ) -> None:  # fmt: skip
     """Says whether rollout helped, and writes a folder that shows it and opens without a server."""
-    from core.evaluation.verdict import judge, read_scores
     from core.report.export import export_report
+    from core.report.judged import judge_experiment
 
     found = _find(experiment, workspace)
     kind = _view(view)
     folder = open_workspace(workspace).root / "reports" / found.name if out is None else out
     written = export_report(found, folder, view=kind)
-    runs = read_scores(found.arms, view=kind)
-    judgement = judge(runs, primary=found.primary)
+    judged = judge_experiment(found, kind)
     if as_json:
-        _print_json(runs, judgement, written)
+        _print_json(judged, written)
     else:
-        _print_text(runs, judgement, written)
+        _print_text(judged, written)
 
 
 def _find(name: str, root: Path | None):
@@ -47,18 +46,19 @@ def _view(name: str):
     return name
 
 
-def _print_text(runs, judgement, folder: Path) -> None:
+def _print_text(judged, folder: Path) -> None:
     from core.report.words import as_text, cost_table, score_table, verdict_lines
 
+    runs, judgement = judged.runs, judged.judgement
     lines = [*verdict_lines(judgement), "", *as_text(*score_table(runs, judgement)), "", *as_text(*cost_table(runs))]
     if judgement.problems:
         lines += ["", "Problems:", *judgement.problems]
     print("\n".join([*lines, "", f"report: {folder / 'index.html'}"]))
 
 
-def _print_json(runs, judgement, folder: Path) -> None:
+def _print_json(judged, folder: Path) -> None:
     from core.report.data import judgement_facts, run_facts
     from core.runs.files import to_json
 
-    facts = {"judgement": judgement_facts(judgement), "runs": [run_facts(run) for run in runs], "report": str(folder)}
-    print(to_json(facts))
+    runs = [run_facts(run) for run in judged.runs]
+    print(to_json({"judgement": judgement_facts(judged.judgement), "runs": runs, "report": str(folder)}))

@@ -20,7 +20,7 @@ from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
 from core.runs.inspection import Inspection, Strip, What, Which, finish_inspection
 from core.runs.records import read_records
-from core.runs.status import Phase, live_process
+from core.runs.status import Phase, derive_state
 from core.samples.load import check_finished
 
 
@@ -70,7 +70,7 @@ def run_target(run: RunFolder, name: str) -> Target:
         DataError: its adapter cannot be read.
     """
     check_finished(run)
-    if live_process(run) is not None:
+    if derive_state(run).label in ("running", "stopping"):
         raise RunError(f"{run.name} must be a run that is not in progress; wait for it or stop it")
     config = run.config()
     return Target("run", name, config, run, read_lora(run.adapter_dir), config.training.max_train_steps)

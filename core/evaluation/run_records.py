@@ -143,10 +143,10 @@ def _rows(run: RunRecords, path: Path, *, live: bool) -> list[dict[str, Any]]:
     good = [row for row in rows if "step" in row]
     bad = tail.bad_lines + len(rows) - len(good)
     if bad > 0:
-        lines = "1 line" if bad == 1 else f"{bad} lines"
-        run.problems.append(f"{run.name}: {lines} of {path.name} cannot be read and count for nothing.")
+        lines = f"1 line of {path.name} is" if bad == 1 else f"{bad} lines of {path.name} are"
+        run.problems.append(f"{run.name}: {lines} unreadable and left out.")
     if tail.torn and not live:
-        run.problems.append(f"{run.name}: the last line of {path.name} is torn and counts for nothing.")
+        run.problems.append(f"{run.name}: the last line of {path.name} is torn and left out.")
     return good
 
 

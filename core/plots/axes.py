@@ -30,7 +30,7 @@ class Placed(dict[str, Sequence[Any]]):
 
     def __init__(self, series: Mapping[str, Sequence[Any]], unit: Unit, costs: Mapping[str, Curve]) -> None:
         super().__init__(series)
-        self.unit = unit
+        self.unit: Unit = unit
         self.costs = costs
 
 
@@ -57,8 +57,7 @@ def against(
 
 def x_label(series: Mapping[str, Sequence[Any]]) -> str:
     """The axis label with its unit."""
-    unit: Unit = series.unit if isinstance(series, Placed) else "steps"
-    return UNITS[unit]
+    return UNITS[series.unit] if isinstance(series, Placed) else UNITS["steps"]
 
 
 def place(series: Mapping[str, Sequence[Any]], label: str, steps: np.ndarray) -> np.ndarray:
@@ -76,6 +75,6 @@ def _costs(records: Sequence[StepRecord], unit: Unit, backward: float) -> Curve:
     steps = np.array(sorted(last), dtype=float)
     if unit == "seconds":
         return steps, np.array([last[int(step)].elapsed for step in steps], dtype=float)
-    whole = steps[steps == np.arange(1, len(steps) + 1)]
+    whole = steps
     spent = [last[int(step)].rollout_forwards + backward * last[int(step)].trained_states for step in whole]
     return whole, np.cumsum(np.array(spent, dtype=float))

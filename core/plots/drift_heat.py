@@ -20,7 +20,7 @@ def draw(series: Series) -> Figure:
         runs = _on_one_grid([one_a_step(series[label], "m1") for label in group.labels])
         panel = _panel(group, runs) if runs else None
         if panel is None:
-            summary.append(f"{group.name}: no records")
+            summary.append(f"{group.name}: {'no step that all of its runs have' if runs else 'no records'}")
             continue
         panels.append(panel)
         row, column = np.unravel_index(np.nanargmax(panel.values), panel.values.shape)

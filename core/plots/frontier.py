@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from core.plots.arms import groups
 from core.plots.figure import FONT, add_legend, describe, new_axes, say_empty
-from core.plots.lines import named, number
+from core.plots.lines import number
 from core.plots.scored import EMPTY, ScoredRun
 from core.runs.scores import SCORES
 
@@ -45,13 +45,13 @@ def plot_frontier(
             axes.plot(*points.T, markersize=4, alpha=0.45, markeredgewidth=0, **look)
         x, y = points.mean(axis=0)
         axes.plot([x], [y], markersize=7.5, label=group.name, **look)
-        summary.append(f"{named(group, len(points))}: {number(y)} for {number(x)} {cost_words}")
+        share = f"{len(points)} of {len(runs)}" if len(points) < len(runs) else f"{len(runs)}"
+        of = f" (mean of {share} runs)" if len(runs) > 1 else ""
+        summary.append(f"{group.name}{of}: {number(y)} for {number(x)} {cost_words}")
     if not axes.lines:
         say_empty(axes, EMPTY)
         return describe(figure, f"{EMPTY}.")
-    axes.margins(x=0.08)
-    axes.autoscale_view()
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.06 * axes.dataLim.x1)
     axes.yaxis.label.set_fontsize(FONT - 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     add_legend(axes)

@@ -15,6 +15,8 @@ from core.plots.figure import FONT
 from core.plots.panels import add_scale, name_panel, new_panels
 from core.plots.timesteps import X_LABEL
 
+COLUMNS = 2
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -43,9 +45,11 @@ def plot_heat(
         y_label: Of the upright axis, with its unit.
         scale_label: Of the colours, with their unit.
         diverging: Colours apart on both sides of 0, for values whose sign says something; else from low to high.
-        height: Of a panel, inches.
+        height: Of a panel, inches; a single row is as tall as the text of the scale needs.
     """
-    figure, axes = new_panels(len(panels), X_LABEL, y_label, columns=2, height=height, right=0.85, top=0.26, gap=0.3)
+    tall = max(height, 1.85) if len(panels) <= COLUMNS else height
+    room = {"right": 0.85, "top": 0.26, "gap": 0.3}
+    figure, axes = new_panels(len(panels), X_LABEL, y_label, columns=COLUMNS, height=tall, **room)
     norm = _norm(panels, diverging=diverging)
     scale = ScalarMappable(norm, "RdBu_r" if diverging else "viridis")
     for place, panel in zip(axes, panels, strict=True):

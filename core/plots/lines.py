@@ -18,7 +18,7 @@ from core.plots.figure import add_legend, describe, new_axes, say_empty
 
 POINTS = 400
 """How many points of a curve are drawn at most, about."""
-SEED_LINE: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.45, "marker": ""}
+SEED_LINE: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.55, "marker": ""}
 """How each run looks where several of one arm are drawn, beside their mean."""
 
 

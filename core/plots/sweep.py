@@ -37,7 +37,7 @@ def plot_sweep(series: Series, name: str, held: str, x_label: str, scores: Seque
     chosen = {label: swept(records, name, held) for label, records in series.items()}
     if not any(chosen.values()):
         return empty(EMPTY)
-    labels = [SHORT.get(score, f"{SCORES[score].label} ({SCORES[score].unit})") for score in scores]
+    labels = [SHORT.get(score, f"{SCORES[score].label}\n({SCORES[score].unit})") for score in scores]
     figure, panels = new_panels(len(scores), x_label, labels, columns=1, height=1.05)
     summary = []
     for axes, score in zip(panels, scores, strict=True):

@@ -56,6 +56,7 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
         axes.axvline(level, color=SUBDUED, linewidth=1.2, linestyle=(0, (2, 2)), label="safe")
         summary.append(f"anchored targets are safe up to timestep {level:.0f}")
     axes.set_ylim(bottom=0)
+    axes.tick_params(axis="x", pad=6)
     axes.invert_xaxis()
     add_legend(axes)
     return describe(figure, "; ".join(summary) + ".")

@@ -11,9 +11,10 @@ from PIL import Image
 
 from core import __version__
 from core.errors import RunError
-from core.evaluation.verdict import View, judge, read_scores
+from core.evaluation.verdict import View
 from core.report.data import data_files
-from core.report.facts import one_of_each, prompts_of
+from core.report.facts import one_of_each, prompts_of, vote_lines
+from core.report.judged import judge_experiment
 from core.report.manifest import Shown, manifest
 from core.report.page import Content, page
 from core.report.plots import draw_plots
@@ -74,20 +75,19 @@ def _check_free(out: Path) -> None:
 
 def _write(experiment: Experiment, folder: Path, view: View) -> None:
     arms = experiment.arms
-    runs = read_scores(arms, view=view)
-    judgement = judge(runs, primary=experiment.primary)
+    judged = judge_experiment(experiment, view)
     for name in ("pictures", "plots", "data"):
         (folder / name).mkdir(parents=True)
     for arm in arms:
         _copy_pictures(arm, folder / "pictures" / arm.run.name)
     shown = [Shown(arm.label, arm.arm, arm.seed, arm.run) for arm in arms]
     pictures = manifest(shown, lambda run: f"pictures/{run.name}/", prompts_of(arms), experiment.name)
-    data = data_files(runs, judgement)
+    data = data_files(judged.runs, judged.judgement)
     for name, text in data.items():
         (folder / "data" / name).write_text(text, encoding="utf-8")
     content = Content(
-        experiment.title, arms, runs, judgement, view, pictures, _draw_sheet(arms, folder),
-        draw_plots(arms, runs, folder / "plots"), list(data),
+        experiment.title, arms, judged, vote_lines(experiment), pictures, _draw_sheet(arms, folder),
+        draw_plots(arms, judged.runs, folder / "plots"), list(data),
     )  # fmt: skip
     (folder / "index.html").write_text(page(content), encoding="utf-8")
     facts = {"kind": KIND, "experiment": experiment.name, "view": view, "time": time.time(), "version": __version__}

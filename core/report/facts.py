@@ -9,17 +9,21 @@ from core.config.flat import flatten
 from core.config.spec import option_specs
 from core.config.table import value_text
 from core.errors import WorkbenchError
-from core.report.words import HOW_TESTED, Table
+from core.report.words import HOW_TESTED, Table, tally_text
 from core.runs.alarms import read_alarm_events
+from core.runs.arms import REFERENCE
 from core.runs.drift import DriftRecord
-from core.runs.experiment_folder import ArmRun
+from core.runs.experiment_folder import ArmRun, Experiment
 from core.runs.files import read_object
 from core.runs.records import read_records
+from core.runs.votes import read_votes, tally
 
 PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\\"'<>|:,;]+){2,}")
+VOTES_FILE = "votes.jsonl"
 PAIRED = (
     "The arms of one training seed share the LoRA's first weights, the order of the pictures, timesteps, noises, and "
-    "the noises of the samples: they differ in the settings that are listed, and in nothing else."
+    "the noises of the samples: they differ in the settings that are listed, and in nothing else. A replicate has a "
+    "seed of its own on purpose: it shares the noises of the samples only."
 )
 VIEWS = {
     "steps": "Equal steps: arms of the same planned length are compared at the same optimizer step.",
@@ -61,6 +65,17 @@ def difference_table(arms: Sequence[ArmRun]) -> Table:
 def alarm_lines(arms: Sequence[ArmRun]) -> list[str]:
     """The drift alarms of all runs, a sentence each."""
     return [portable(f"{arm.run.name}: {event.text}.") for arm in arms for event in read_alarm_events(arm.run)]
+
+
+def vote_lines(experiment: Experiment) -> list[str]:
+    """How blind votes fell between each arm and the reference, a sentence or two each; none without votes."""
+    votes, labels = read_votes(experiment.path / VOTES_FILE), {arm.arm: arm.label for arm in experiment.arms}
+    tallies = {arm: tally(votes, arm, REFERENCE) for arm in labels if arm != REFERENCE}
+    return [
+        tally_text(found, labels[arm], labels.get(REFERENCE, REFERENCE))
+        for arm, found in tallies.items()
+        if found.wins + found.losses + found.ties > 0
+    ]
 
 
 def prompts_of(arms: Sequence[ArmRun]) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from core import __version__
-from core.evaluation.verdict import Judgement, RunScores
+from core.evaluation.verdict import Judgement
 from core.plots.palette import CSS_VARIABLES, DARK
 from core.report.facts import alarm_lines, difference_table, method_lines, portable
+from core.report.judged import Judged
 from core.report.manifest import viewer_html, viewer_script
 from core.report.markup import bullets, escape, figure, links, paragraph, section, table
 from core.report.plots import Drawn
@@ -31,9 +32,8 @@ class Content:
     Attributes:
         title: The experiment's.
         arms: Its runs.
-        runs: Their scores.
-        judgement: What may be concluded.
-        view: At equal steps or at equal compute.
+        judged: Their scores, and what may be concluded.
+        votes: How blind votes fell, a sentence each.
         pictures: The viewer's table; its addresses are relative to the page.
         sheet: The sheet's file, and what it shows; None where there are no pictures.
         plots: Those that have something to show.
@@ -42,9 +42,8 @@ class Content:
 
     title: str
     arms: Sequence[ArmRun]
-    runs: Sequence[RunScores]
-    judgement: Judgement
-    view: str
+    judged: Judged
+    votes: Sequence[str]
     pictures: Mapping[str, Any]
     sheet: tuple[str, str] | None
     plots: Sequence[Drawn]
@@ -57,8 +56,8 @@ def page(content: Content) -> str:
     body = "".join(
         (
             f"<header><h1>{escape(title)}</h1>{paragraph(_extent(content.arms), 'soft')}</header>",
-            _verdict(content.judgement), _pictures(content), _scores(content), _costs(content), _plots(content.plots),
-            _settings(content.arms), _notes(content), _method(content),
+            _verdict(content.judged.judgement), _pictures(content), _scores(content), _costs(content),
+            _plots(content.plots), _settings(content.arms), _notes(content), _method(content),
             f"<footer>Written by rollout-workbench {escape(__version__)}.</footer>",
         )
     )  # fmt: skip
@@ -96,19 +95,21 @@ def _pictures(content: Content) -> str:
         name, words = content.sheet
         picture = f'<img class="sheet" src="{escape(name)}" alt="{escape(words)}" loading="lazy">'
         parts.append(f"<details><summary>One sheet of pictures</summary>{paragraph(words, 'soft')}{picture}</details>")
+    if content.votes:
+        parts.append(f"<h3>Blind vote</h3>{bullets(content.votes)}")
     return section("Pictures", *parts)
 
 
 def _scores(content: Content) -> str:
-    head, rows = score_table(content.runs, content.judgement)
-    missing = unmeasured(content.runs)
+    head, rows = score_table(content.judged.runs, content.judged.judgement)
+    missing = unmeasured(content.judged.runs)
     note = paragraph(f"Not measured in any run: {', '.join(missing)}.", "soft") if missing else ""
     files = links({name: f"data/{name}" for name in content.data}, "Numbers")
     return section("Scores", table(head, rows, "Scores of each arm") if rows else "", note, files)
 
 
 def _costs(content: Content) -> str:
-    head, rows = cost_table(content.runs)
+    head, rows = cost_table(content.judged.runs)
     return section("Costs", table(head, rows, "Costs of each run"))
 
 
@@ -131,7 +132,7 @@ def _settings(arms: Sequence[ArmRun]) -> str:
 
 
 def _notes(content: Content) -> str:
-    alarms, problems = alarm_lines(content.arms), [portable(text) for text in content.judgement.problems]
+    alarms, problems = alarm_lines(content.arms), [portable(text) for text in content.judged.judgement.problems]
     return section("Alarms", bullets(alarms) or paragraph("No drift alarm in any run.")) + section(
         "Problems", bullets(problems) or paragraph("Nothing was missing or unreadable.")
     )
@@ -139,5 +140,5 @@ def _notes(content: Content) -> str:
 
 def _method(content: Content) -> str:
     scores = [f"{score.label} ({score.unit}): {score.help}" for score in SCORES.values()]
-    lines = bullets(method_lines(content.arms, content.view))
+    lines = bullets(method_lines(content.arms, content.judged.view))
     return section("How it was measured", lines, f"<h3>Scores</h3>{bullets(scores)}")

@@ -34,7 +34,7 @@ class Drawn:
 
 
 def draw_plots(arms: Sequence[ArmRun], runs: Sequence[RunScores], folder: Path) -> list[Drawn]:
-    """Draws every plot of records that these runs have, in the registry's order, and writes its files.
+    """Draws every plot of records that these runs have, what was found before how it came, and writes its files.
 
     Args:
         arms: The runs.
@@ -45,11 +45,11 @@ def draw_plots(arms: Sequence[ArmRun], runs: Sequence[RunScores], folder: Path) 
         OSError: If a file cannot be written.
     """
     series: dict[str, Mapping[str, Any]] = {
-        "steps": {arm.run.name: read_records(StepRecord, arm.run.metrics_path) for arm in arms},
-        "drift": {arm.run.name: read_records(DriftRecord, arm.run.drift_path) for arm in arms},
         "scores": by_arm(runs),
+        "drift": {arm.run.name: read_records(DriftRecord, arm.run.drift_path) for arm in arms},
+        "steps": {arm.run.name: read_records(StepRecord, arm.run.metrics_path) for arm in arms},
     }
-    drawn = (_draw(plot, series[plot.records], folder) for plot in PLOTS.values() if plot.records in series)
+    drawn = (_draw(plot, series[kind], folder) for kind in series for plot in PLOTS.values() if plot.records == kind)
     return [found for found in drawn if found is not None]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from core.evaluation.statistics import LEAST_FOR_INTERVAL, LEAST_FOR_VERDICT, LEVEL
 from core.evaluation.verdict import Comparison, Judgement, RunScores
 from core.runs.scores import SCORES, Score
+from core.runs.votes import Tally
 
 Table = tuple[list[str], list[list[str]]]
 MISSING = "not measured"
@@ -98,6 +99,27 @@ def cost_table(runs: Sequence[RunScores]) -> Table:
         for run in runs
     ]  # fmt: skip
     return head, rows
+
+
+def tally_text(found: Tally, arm: str, reference: str) -> str:
+    """How blind votes fell, in a sentence or two.
+
+    Args:
+        found: The votes.
+        arm: What the arm is called.
+        reference: What its reference is called.
+    """
+    decided = found.wins + found.losses
+    if decided + found.ties == 0:
+        return "No votes yet."
+    counted = f"{arm}: {found.wins}, {reference}: {found.losses}, can't tell: {found.ties}."
+    if decided == 0:
+        return counted
+    rate, low, high = (f"{share:.0%}".replace("%", " %") for share in (found.rate, found.low, found.high))
+    won = f"{arm} won {rate} of those that chose (95 % interval {low} to {high})."
+    if found.low <= 0.5 <= found.high:
+        return f"{counted} {won} The interval holds 50 %: so few votes don't tell the arms apart."
+    return f"{counted} {won} That is about these trainings: it says nothing about other training seeds."
 
 
 def as_text(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,6 +4,7 @@ A measurement is kept in the workspace under a key of what it depends on, so tha
 forecast with it. Options of the rollout are not among those: one measurement serves them all.
 """
 
+import contextlib
 import hashlib
 import json
 import time
@@ -132,6 +133,16 @@ def find_measurement(root: Path, config: RunConfig) -> Measurement | None:
         return None if data is None else Measurement.from_dict(data)
     except ValueError:
         return None
+
+
+def latest_measurement(root: Path) -> Measurement | None:
+    """The newest one in the workspace at ``root``, whatever it was for; None where there is none that can be read."""
+    found = []
+    for path in (root / FOLDER).glob("*.json"):
+        data = read_object(path)
+        with contextlib.suppress(ValueError):
+            found += [] if data is None else [Measurement.from_dict(data)]
+    return max(found, key=lambda measurement: measurement.time, default=None)
 
 
 def _listing(folder: Path, pattern: str) -> list[list[Any]]:

@@ -82,7 +82,7 @@ SCORES: Mapping[str, Score] = {
         Score(
             "energy_distance",
             "Energy distance",
-            "latent rms",
+            "root of latent rms",
             "Distance of the samples' distribution from the training latents'; 0 would be the same distribution.",
             "lower",
             "comes closer to the training set's distribution",

@@ -113,7 +113,7 @@ def read_votes(path: Path) -> list[Vote]:
 
 def tally(votes: Iterable[Vote], arm: str, reference: str) -> Tally:
     """Counts the votes between two arms; those on other arms' pictures are left out."""
-    between = [vote for vote in votes if {vote.left, vote.right} == {arm, reference} and vote.left != vote.right]
+    between = [vote for vote in votes if {vote.left, vote.right} == {arm, reference}]
     chosen = [getattr(vote, vote.choice) for vote in between if vote.choice != "neither"]
     wins, decided = chosen.count(arm), len(chosen)
     low, high = wilson(wins, decided)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from app.design import TWO_ARMS, Design
 from app.form import values_of
 from app.measured import cost_cards, cost_finding, facts_table, level_finding
 from app.preflight import preflight
@@ -37,7 +38,7 @@ def found(workspace, demo):
 
 
 def rows(config, workspace):
-    return {check.title: check for check in preflight(config, (), workspace, "single", False)}
+    return {check.title: check for check in preflight(config, (), workspace, Design("single"))}
 
 
 def wait(root, config, seconds=20.0):
@@ -121,7 +122,7 @@ def test_the_page_says_that_it_measures_and_shows_the_result_when_it_is_there(pa
     raw = values_of(demo)
     try:
         assert launch.measure(parts, raw) == ""
-        button, checks = launch.review(parts, "ab", False, "demo", raw)[3:5]
+        button, checks = launch.review(parts, TWO_ARMS, "demo", raw)[4:6]
         assert (button.value, button.interactive) == ("Measuring …", False)
         assert "Being measured now" in checks
         assert "a measurement is in progress" in checks
@@ -129,14 +130,15 @@ def test_the_page_says_that_it_measures_and_shows_the_result_when_it_is_there(pa
         keep_measurement(workspace.root, demo, Measurement(FACTS, TIMES, "cpu", time.time() + 60))
     finally:
         flag.touch()
-    button, checks, cards = launch.settle(parts, "ab", False, "demo", raw)[3:6]
+    button, checks, total, cards = launch.settle(parts, TWO_ARMS, "demo", raw)[4:8]
     assert button.value == "Measure again (about 10 s)"
     assert "Measured here (cpu)" in checks
+    assert "about" in total
     assert "about" in cards
 
 
 def test_without_a_measurement_under_way_there_is_nothing_to_wait_for(parts, demo):
-    assert launch.settle(parts, "ab", False, "demo", values_of(demo)) == launch.gr.skip()
+    assert launch.settle(parts, TWO_ARMS, "demo", values_of(demo)) == launch.gr.skip()
 
 
 def test_nothing_is_measured_beside_a_training(parts, workspace, demo):
@@ -153,7 +155,7 @@ def test_settings_that_cannot_be_trained_are_not_measured(parts, demo):
     raw = values_of(demo)
     raw[list(option_specs()).index("rank")] = 0
     assert "rank must" in launch.measure(parts, raw)
-    assert launch.review(parts, "ab", False, "demo", raw)[3].interactive is False
+    assert launch.review(parts, TWO_ARMS, "demo", raw)[4].interactive is False
 
 
 def test_previews_show_seconds_and_the_safe_level(parts, demo, found):

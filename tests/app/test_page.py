@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from app.design import TWO_ARMS, Design
 from app.form import values_of
 from app.html import chip, table
 from app.page import restore
@@ -22,7 +23,7 @@ SPECS = list(option_specs())
 
 
 def test_the_tabs_stand_in_the_order_of_the_work():
-    assert [tab.title for tab in TABS] == ["Home", "Data", "Configure", "Launch", "Monitor", "Compare"]
+    assert [tab.title for tab in TABS] == ["Home", "Data", "Configure", "Launch", "Monitor", "Compare", "Inspect"]
 
 
 def test_every_option_has_exactly_one_input(parts):
@@ -129,7 +130,7 @@ def test_prompts_follow_a_new_instance_prompt_until_somebody_writes_their_own(pa
 def test_a_start_with_problems_stays_and_says_so_at_the_fields_and_the_button(parts, demo):
     raw = values_of(demo)
     raw[SPECS.index("rank")] = 0
-    selection, tab, message, own, problems = launch.start(parts, "ab", False, "", "demo", raw)
+    selection, tab, message, own, problems = launch.start(parts, TWO_ARMS, "", "demo", raw)
     assert selection == tab == gr.skip()
     assert "rank" in message
     assert message == own
@@ -138,13 +139,13 @@ def test_a_start_with_problems_stays_and_says_so_at_the_fields_and_the_button(pa
 
 def test_a_start_shows_the_monitor(parts, demo, monkeypatch):
     monkeypatch.setattr(parts.workbench, "start", lambda *given, **more: Selection("experiments", "demo-ab"))
-    selection, tab, *_ = launch.start(parts, "ab", True, " ", "demo", values_of(demo))
+    selection, tab, *_ = launch.start(parts, Design("ab", ("too-long",)), " ", "demo", values_of(demo))
     assert selection == "experiments/demo-ab"
     assert tab.selected == "monitor"
 
 
 def test_launch_lists_what_differs_between_three_arms(parts, demo):
-    *_, forecast, arms = launch.review(parts, "ab", True, "demo", values_of(demo))
+    *_, forecast, arms = launch.review(parts, Design("ab", ("too-long",)), "demo", values_of(demo))
     assert forecast.count("<dt>") == 3
     assert "too-long" in arms
     assert "125" in arms
@@ -176,20 +177,22 @@ LIGHT = """
 import sys
 from pathlib import Path
 from tests.support.fabricated import make_experiment
+from tests.support.inspections import inspected
 from app.page import assemble, tick
+from app.design import Design
 from app.form import values_of
 from app.tabs import configure, data, launch
 from app.workbench import Workbench
 from core.config.presets import load_preset
 from core.runs.workspace import Workspace
-workspace = Workspace(Path(sys.argv[1])); workspace.check_writable(); make_experiment(workspace)
+workspace = Workspace(Path(sys.argv[1])); workspace.check_writable(); make_experiment(workspace); inspected(workspace)
 _, parts = assemble(Workbench(workspace))
 raw = values_of(load_preset("demo").config)
-configure.preview(parts, "demo", raw); launch.review(parts, "ab", True, "demo", raw)
+configure.preview(parts, "demo", raw); launch.review(parts, Design("ab", ("too-long",)), "demo", raw)
 data.show_listing(raw[list(parts.inputs).index("instance_data_dir")], "x", 64)
 given = {"selection": "experiments/orange-cat", "compare.pick": ["experiments/orange-cat"]}
 names = {component._id: name for name, component in parts.slots.items()}
-for tab in ("home", "monitor", "compare"):
+for tab in ("home", "monitor", "compare", "inspect"):
     inputs = [given.get(names[component._id]) for live in parts.lives for component in live.inputs]
     assert isinstance(tick(parts, [tab, "", *inputs]), list)
 print(sorted({"torch", "diffusers", "transformers", "peft", "accelerate"} & set(sys.modules)))

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from app.datasets import advice, keep_upload, read_folder, thumbnail, warnings_of
+from app.design import TWO_ARMS, Design
 from app.preflight import preflight
 from app.sentences import in_force
 from app.tabs.data import show_listing
@@ -18,8 +19,8 @@ from core.runs.lock import record_launch
 from tests.support.fabricated import changed
 
 
-def levels(config, workspace, problems=(), mode="ab", too_long=False):
-    return {check.title: check for check in preflight(config, problems, workspace, mode, too_long)}
+def levels(config, workspace, problems=(), mode="ab"):
+    return {check.title: check for check in preflight(config, problems, workspace, Design(mode))}
 
 
 def test_a_demo_in_a_fresh_workspace_may_start(workspace, demo):
@@ -35,9 +36,8 @@ def test_each_thing_that_prevents_a_start_is_told_with_what_to_do(workspace, dem
 
 
 def test_a_form_with_problems_fails_with_each_of_them(workspace):
-    checks = preflight(
-        None, [Problem("rank", "rank must be 1"), Problem("seed", "seed must be 2")], workspace, "ab", False
-    )
+    problems = [Problem("rank", "rank must be 1"), Problem("seed", "seed must be 2")]
+    checks = preflight(None, problems, workspace, TWO_ARMS)
     assert [check.text for check in checks if check.level == "fail"] == ["rank must be 1", "seed must be 2"]
 
 

@@ -9,8 +9,10 @@ import time
 import pytest
 
 from app.charts import REDRAW_AFTER, Charts
+from app.design import TWO_ARMS
+from app.history import plain_step_seconds
 from app.journals import Journals, file_signature
-from app.samples import Spot, samples_of
+from app.samples import samples_of
 from app.selection import Selection, parse_selection
 from core.config.flat import difference, parse_text
 from core.errors import ConfigError, RunError, WorkbenchError
@@ -19,6 +21,7 @@ from core.runs.folder import RunFolder
 from core.runs.liveness import Identity
 from core.runs.lock import record_launch
 from core.runs.status import Status, write_status
+from core.samples.found import Spot
 from tests.support.fabricated import changed, finish, make_experiment, write_sample, write_steps
 
 
@@ -84,7 +87,7 @@ def test_a_start_beside_another_is_refused_and_leaves_no_folder(workbench, demo,
 def test_starting_an_ab_makes_arms_that_differ_in_k_alone(workbench, demo, monkeypatch):
     started = []
     monkeypatch.setattr("app.workbench.start_experiment", lambda experiment: started.append(experiment.name))
-    selection = workbench.start(demo, "ab", "My cat", too_long=False)
+    selection = workbench.start(demo, "ab", "My cat")
     assert started == [selection.name]
     first, second = (arm.folder.config() for arm in workbench.entry(selection).arms)
     assert difference(first, second) == {"scheduled_sampling_max_step_offset": (0, 3)}
@@ -92,7 +95,7 @@ def test_starting_an_ab_makes_arms_that_differ_in_k_alone(workbench, demo, monke
 
 def test_the_third_arm_comes_on_demand(workbench, demo, monkeypatch):
     monkeypatch.setattr("app.workbench.start_experiment", lambda experiment: None)
-    selection = workbench.start(demo, "ab", "Three", too_long=True)
+    selection = workbench.start(demo, "ab", "Three", arms=["too-long"])
     assert [arm.label for arm in workbench.entry(selection).arms] == ["teacher-forced", "rollout", "too-long"]
 
 
@@ -156,17 +159,20 @@ def test_a_config_as_text_that_is_wrong_is_refused_with_its_problems(workbench, 
 
 def test_the_command_does_the_same(workbench, demo):
     config = changed(demo, rank=5, validation_prompts=("it's a cat", "a dog"), snr_gamma=5.0)
-    words = shlex.split(workbench.command(config, "demo", "ab"))
+    words = shlex.split(workbench.command(config, "demo", TWO_ARMS))
     assert words[:5] == ["python", "-m", "core", "ab", "demo"]
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     assert changed(demo, **{name: parse_text(name, text) for name, text in settings.items()}) == config
 
 
 def test_minutes_are_forecast_from_a_training_alike_and_from_no_other(workbench, demo):
-    assert workbench.plain_step_seconds(demo) is None
+    def seconds(config):
+        return plain_step_seconds(workbench.entries(), workbench.journals, config)
+
+    assert seconds(demo) is None
     make_experiment(workbench.workspace)
-    assert workbench.plain_step_seconds(demo) == pytest.approx(0.2)
-    assert workbench.plain_step_seconds(changed(demo, train_batch_size=2)) is None
+    assert seconds(demo) == pytest.approx(0.2)
+    assert seconds(changed(demo, train_batch_size=2)) is None
 
 
 def test_an_unnamed_training_is_called_after_its_preset_or_after_ones_own_pictures(workbench, demo):
@@ -235,3 +241,40 @@ def test_a_failed_arm_and_its_cause_are_told(workbench, workspace):
     arm = workbench.entry("experiments/orange-cat").arms[1]
     assert arm.state.label == "failed"
     assert arm.state.hint == "lower learning_rate"
+
+
+def test_a_stopped_experiment_goes_on_with_what_is_missing(workbench, workspace, demo, monkeypatch):
+    started = []
+    monkeypatch.setattr("app.workbench.start_experiment", lambda experiment: started.append(experiment.name))
+    made = make_experiment(workspace)
+    with pytest.raises(RunError, match="must be stopped, failed, lost, got Orange cat, which is done"):
+        workbench.resume("experiments/orange-cat")
+    finish(made.arms[1].run, "stopped", 12)
+    finish(made.folder, "stopped")
+    assert workbench.resume("experiments/orange-cat") == "Orange cat goes on: 1 of 2 trainings are left."
+    assert started == ["orange-cat"]
+
+
+@pytest.mark.parametrize(("checkpoint", "verb"), [(False, "run"), (True, "resume")])
+def test_a_lost_or_failed_run_goes_on_from_its_checkpoint_or_anew(
+    workbench, workspace, demo, monkeypatch, checkpoint, verb
+):
+    started = []
+    monkeypatch.setattr("app.workbench.start_run", lambda folder, verb: started.append((folder.name, verb)))
+    run = RunFolder.create(workspace.runs_dir, "Broken", demo)
+    finish(run, "failed", 12, error="out of memory")
+    if verb == "resume":
+        (run.checkpoints_dir / "step-000010").mkdir()
+    said = workbench.resume("runs/broken")
+    assert ("last checkpoint" in said) == (verb == "resume")
+    assert started == [("broken", verb)]
+
+
+def test_resuming_beside_another_training_is_refused(workbench, workspace, demo):
+    run = RunFolder.create(workspace.runs_dir, "Stopped", demo)
+    finish(run, "stopped", 12)
+    record_launch(workspace.root, 'run "busy"', workspace.runs_dir / "busy", Identity.of(os.getppid()))
+    with pytest.raises(RunError, match='while run "busy" is in progress'):
+        workbench.resume("runs/stopped")
+    with pytest.raises(RunError, match="reload the page"):
+        workbench.resume("runs/gone")

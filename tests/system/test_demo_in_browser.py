@@ -76,19 +76,19 @@ def shorten(page, tmp_path):
 
 
 def see_comparison(page):
-    """Both arms' pictures and drift values."""
-    expect(page.locator("#verdict")).to_contain_text("one training seed, no verdict")
-    grid = page.locator("#compare-grid img")
-    expect(grid).to_have_count(8)
-    for arm in ("teacher-forced", "rollout"):
-        picture = page.locator(f'#compare-grid img[alt*="blue background; {arm}, step 3, seed 42"]')
-        picture.scroll_into_view_if_needed()
+    """Both arms' pictures, scores, cost and curves."""
+    expect(page.locator("#verdict strong").first).to_contain_text("Illustration, from one training seed")
+    viewer = page.locator("rollout-viewer")
+    viewer.get_by_role("button", name="Side by side", exact=True).click()
+    pictures = viewer.locator(".stage img")
+    expect(pictures).to_have_count(2)
+    for arm, picture in zip(("Teacher-forced", "Rollout"), pictures.all(), strict=True):
+        expect(picture).to_have_attribute("alt", re.compile(f"background; {arm}, step 3,"))
         page.wait_for_function("(image) => image.naturalWidth === 64", arg=picture.element_handle())
-    expect(page.locator("#pair img")).to_have_count(2)
-    rows = page.locator("#numbers tbody tr")
-    expect(rows).to_have_count(2)
-    for place in range(2):
-        for column in (0, 1):
-            expect(rows.nth(place).locator("td").nth(column)).to_have_text(re.compile(r"^-?\d"))
-    expect(page.locator("#curves svg")).to_have_count(6)
+    first = page.locator("#scores-table tbody tr").first
+    expect(first).to_contain_text("declared before training")
+    for place in (0, 1):
+        expect(first.locator("td").nth(place)).to_have_text(re.compile(r"^-?\d"))
+    expect(page.locator("#costs table").first.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("#curves svg").first).to_be_visible()
     expect(page.locator("#config-difference tbody tr")).to_have_count(1)

@@ -59,7 +59,7 @@ class RolloutViewer extends HTMLElement {
     this.stage = new Stage(this.album, (patch) => this.adjust(patch));
     this.grid = new Grid(this.album, (patch) => this.change(patch));
     this.selects = {};
-    const [left, right, ...spot] = ["left", "right", "prompt", "step", "sample", "seed"].map((name) => this.field(name));
+    const fields = Object.keys(FIELDS).map((name) => this.field(name));
     this.modes = Object.entries(MODES).map(([mode, title]) =>
       make("button", { type: "button", "data-name": mode, click: () => this.change({ mode }) }, title));
     this.where = make("p", { class: "where", role: "status" });
@@ -67,13 +67,14 @@ class RolloutViewer extends HTMLElement {
       make("span", {}, ...caps.split(" ").map((cap) => make("kbd", {}, cap)), ` ${text}`));
     const panel = make("div", { class: "panel" },
       make("div", { class: "modes", role: "group", "aria-label": "Way to compare" }, ...this.modes),
-      make("div", { class: "arms" }, left, right), ...Object.values(this.stage.tools), this.where,
+      make("div", { class: "arms" }, ...fields.slice(4)), ...Object.values(this.stage.tools), this.where,
       make("p", { class: "keys" }, make("span", {}, "Keys, while the viewer has the focus:"), ...keys));
     return make("section", {
       class: this.album.table.pixelated ? "pixels" : null, tabindex: 0, "data-name": "frame",
       "aria-label": "Picture viewer", keydown: (event) => this.key(event),
       focusin: (event) => this.remember(event.target.dataset.name), focusout: () => this.forget(),
-    }, make("div", { class: "fields" }, ...spot), make("div", { class: "body" }, this.stage.node, panel), this.grid.node);
+    }, make("div", { class: "fields" }, ...fields.slice(0, 4)),
+      make("div", { class: "body" }, this.stage.node, panel), this.grid.node);
   }
 
   field(name) {
@@ -127,7 +128,7 @@ class RolloutViewer extends HTMLElement {
 
   key(event) {
     const tag = event.target.localName;
-    if (event.metaKey || event.ctrlKey !== event.altKey || tag === "select") return;  // both are AltGr: [ on some keyboards
+    if (event.metaKey || event.ctrlKey !== event.altKey || tag === "select") return;  // both: AltGr, for [ and ]
     const move = MOVES[event.key];
     const mode = Object.keys(MODES)[Number(event.key) - 1];
     if (tag === "input" && event.key.length > 1) return;  // a range has its own arrows

@@ -37,7 +37,7 @@ class Grid {
   draw(at) {
     const { prompt, step } = this.album.values;
     this.cells.clear();
-    const heads = step.map((value) => make("th", { scope: "col" }, `step ${value}`));
+    const heads = step.map((value) => make("th", { scope: "col" }, value === END ? "last" : `step ${value}`));
     const top = make("thead", {}, make("tr", {}, make("td"), ...heads));
     const groups = prompt.map((value) => make("tbody", {}, ...this.rows(at, value, step)));
     this.node.replaceChildren(make("table", {}, top, ...groups));

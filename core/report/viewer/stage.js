@@ -2,7 +2,9 @@
 const MODES = { slider: "Slider", side: "Side by side", flicker: "Flicker", difference: "Difference" };
 const FLICKER_MS = 1000 / 1.5;
 const REDUCED = matchMedia("(prefers-reduced-motion: reduce)");
-const TURNS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100 };
+const TURNS = {
+  ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100,
+};
 
 class Stage {
   /** @param adjust takes what changes without other pictures: cut, gain, shown, auto */
@@ -25,7 +27,8 @@ class Stage {
   makeTools() {
     const range = (name, low, high, title) => {
       const input = (event) => this.adjust({ [name]: Number(event.target.value) });
-      return make("input", { type: "range", min: low, max: high, step: 1, "data-name": name, "aria-label": title, input });
+      const bounds = { type: "range", min: low, max: high, step: 1 };
+      return make("input", { ...bounds, "data-name": name, "aria-label": title, input });
     };
     this.cut = range("cut", 0, 100, "Divider");
     this.gain = range("gain", 1, 8, "Amplification");
@@ -33,12 +36,14 @@ class Stage {
     const change = (event) => this.adjust({ auto: event.target.checked });
     this.auto = make("input", { type: "checkbox", "data-name": "auto", change });
     this.byHand = make("p", { class: "note" }, "By hand only: this device asks for reduced motion.");
-    const flip = make("button", { type: "button", "data-name": "switch", click: () => this.flip() }, "Show the other arm");
+    const click = () => this.flip();
+    const flip = make("button", { type: "button", "data-name": "switch", click }, "Show the other arm");
+    const byItself = make("label", { class: "check" }, this.auto, "Switch by itself, 1.5 times a second");
     const tool = (...children) => make("div", { class: "tool" }, ...children);
     this.tools = {
       slider: tool(make("label", {}, "Divider; or drag it on the picture", this.cut)),
       side: tool(make("p", { class: "note" }, "All arms of this training seed, drawn from the same noise.")),
-      flicker: tool(flip, make("label", { class: "check" }, this.auto, "Switch by itself, 1.5 times a second"), this.byHand),
+      flicker: tool(flip, byItself, this.byHand),
       difference: tool(make("label", {}, "Amplification, 1 to 8 times", this.gain), this.gainWords),
     };
   }
@@ -50,8 +55,9 @@ class Stage {
     this.names.hidden = at.mode === "side";
     for (const [mode, tool] of Object.entries(this.tools)) tool.hidden = mode !== at.mode;
     const picture = (arm) => this.album.picture(arm, at, { decoding: "sync" });
-    if (at.mode === "side") this.frame.replaceChildren(...this.album.values.left.map((arm) => this.figure(arm, picture(arm))));
-    else {
+    if (at.mode === "side") {
+      this.frame.replaceChildren(...this.album.values.left.map((arm) => this.figure(arm, picture(arm))));
+    } else {
       for (const side of ["left", "right"]) this.layers[side].replaceChildren(picture(at[side]));
       const handle = at.mode === "slider" ? [this.handle] : [];
       this.frame.replaceChildren(this.layers.left, this.layers.right, ...handle);
@@ -62,13 +68,13 @@ class Stage {
   figure(arm, picture) {
     const sides = ["left", "right"].filter((side) => this.at[side] === arm);
     const note = sides.length ? ` (${sides.join(", ")})` : "";
-    return make("figure", {}, make("figcaption", {}, this.album.label(arm) + note), picture);
+    return make("figure", {}, make("figcaption", {}, this.album.title(arm, this.at) + note), picture);
   }
 
   /** Brings divider, amplification and flicker up to date; the pictures stay. */
   update() {
     const { at } = this;
-    const [left, right] = [this.album.label(at.left), this.album.label(at.right)];
+    const [left, right] = [this.album.title(at.left, at), this.album.title(at.right, at)];
     this.frame.style.setProperty("--cut", `${at.cut}%`);
     this.frame.style.setProperty("--gain", at.gain);
     this.frame.dataset.shown = at.shown;
@@ -79,8 +85,9 @@ class Stage {
     for (const node of [this.handle, this.cut]) node.setAttribute("aria-valuetext", share);
     this.gainWords.textContent = `Absolute difference of the two pictures, × ${at.gain}. Black: they are equal.`;
     this.flickerOn();
-    const shown = `Shown: ${this.album.label(at[at.shown])} (${at.shown})`;
-    const texts = { flicker: { shown }, difference: { left: `|${left} − ${right}| × ${at.gain}` } }[at.mode] ?? { left, right };
+    const shown = `Shown: ${this.album.title(at[at.shown], at)} (${at.shown})`;
+    const difference = { left: `|${left} − ${right}| × ${at.gain}` };
+    const texts = { flicker: { shown }, difference }[at.mode] ?? { left, right };
     for (const [name, title] of Object.entries(this.titles)) title.textContent = texts[name] ?? "";
   }
 

@@ -37,7 +37,7 @@ def test_a_model_that_names_none_is_asked_for_none():
 
 
 def test_only_pictures_that_were_asked_for_a_background_count_each_against_its_own():
-    pictures = torch.ones(3, 3, 16, 16)
+    pictures = torch.tensor([1.0, 0.3, 1.0]).view(3, 1, 1, 1).expand(3, 3, 16, 16)
     prompts = ["on a white background", "a fox", "on a blue background"]
     assert adherence(pictures, prompts, NAMED) == pytest.approx((0 + 2 / 3) / 2)
     assert adherence(pictures[:2], prompts[:2], NAMED) == 0.0

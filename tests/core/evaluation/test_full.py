@@ -103,6 +103,11 @@ def test_a_planted_constant_error_of_the_velocity_is_found_by_every_paired_metri
         assert abs(found.lag[index]) < 0.05
         # D = x - s v, and the velocity ignores where the state is: the estimate moves as the state does
         assert found.restoring[index] == pytest.approx(1.0, abs=1e-3)
+        # eps = x + a v: off by a c on true states, by a c less the distance travelled on its own
+        off = [
+            (given.noise + error * shift).flatten(1).norm(dim=1).mean() for shift in (1 - sigma - travelled, 1 - sigma)
+        ]
+        assert found.epsilon_norm[index] == pytest.approx((off[0] / off[1] - 1).item(), abs=1e-4)
         own = error * (-travelled - sigma)
         assert found.g0[index] == pytest.approx(own**2 - (error * sigma) ** 2, rel=1e-2)
 
@@ -135,15 +140,19 @@ def test_restoring_of_a_linear_denoiser_is_its_slope(slope):
 
 
 def test_the_chain_of_the_exact_denoiser_ends_with_the_samplers_own_loss():
-    grid = torch.linspace(1000 / 8, 1000, 8)
-    given = material(count=32, grid=grid)
-    found = record(GaussianFlow(given.schedule, given.kind, mean=0.0, spread=1.0), given)
+    grid, spread = torch.linspace(1000 / 8, 1000, 8), 0.6
+    given = material(count=32, spread=spread, grid=grid)
+    found = record(GaussianFlow(given.schedule, given.kind, mean=0.0, spread=spread), given)
     assert found.free_grid == tuple(grid.tolist())
-    sigmas = [place / 8 for place in range(8, 0, -1)]
-    strength = (1 - sigmas[-1]) ** 2 + sigmas[-1] ** 2
-    assert found.free_v[0] == pytest.approx(math.log(euler_factor(sigmas) ** 2 / strength), abs=0.03)
-    assert found.free_v[-1] == pytest.approx(0.0, abs=0.03)
-    assert found.free_bands[0] == pytest.approx([-0.32] * BANDS, abs=0.3)
+    sigmas = [place / 8 for place in range(8, -1, -1)]
+    for points in range(1, 9):
+        sigma = sigmas[points - 1]
+        strength = (1 - sigma) ** 2 * spread**2 + sigma**2
+        expected = math.log(euler_factor(sigmas[:points], spread) ** 2 / strength)
+        assert found.free_v[8 - points] == pytest.approx(expected, abs=0.03)
+    end = 2 * math.log(euler_factor(sigmas, spread) / spread)
+    assert end < -0.2
+    assert found.free_bands[0] == pytest.approx([end] * BANDS, abs=0.3)
     assert found.free_bands[-1][0] < -5  # at the top the estimate is the mean, which has no energy
 
 

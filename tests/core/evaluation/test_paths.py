@@ -10,6 +10,8 @@ from core.evaluation.drift import inference_grid
 from core.evaluation.paths import free_running_path, teacher_forced_path
 from core.noise.prediction import KINDS
 from core.noise.schedule import NoiseSchedule
+from core.rollout.engine import roll
+from core.rollout.plan import RolloutPlan
 from core.rollout.samplers import SAMPLERS
 
 GRID = torch.linspace(50, 950, 10)
@@ -65,6 +67,20 @@ def test_each_estimate_is_the_models_answer_to_the_state_beside_it(sampler):
         a, s = (w.float().view(-1, 1, 1, 1) for w in (place.alpha, place.sigma))
         answer = a * state - s * BentDenoiser(schedule, kind)(state, t.expand(3), None)
         torch.testing.assert_close(estimate, answer, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [("euler", 2), ("unipc", 1), ("unipc", 3), ("dpm", 2), ("rk4", 2)])
+def test_the_states_are_those_of_a_rollout_from_pure_noise(sampler, order):
+    """Down to each grid point: a rollout of so many steps, which starts from the noise itself at sigma = 1."""
+    schedule, kind, noise = SCHEDULES["flow"], "flow_matching", latents(5)
+    model, grid = BentDenoiser(schedule, kind), torch.tensor([100.0, 250.0, 600.0, 800.0, 1000.0])
+    how = {"schedule": schedule, "kind": kind, "sampler": sampler, "order": order}
+    path = free_running_path(model, noise, grid=grid, **how)
+    for index, state in enumerate(path.states[:-1]):
+        source, target = grid[-1].expand(3), grid[index].expand(3)
+        plan = RolloutPlan(source, target, torch.full((3,), len(grid) - 1 - index), grid)
+        rolled = roll(model, torch.zeros_like(noise), noise, plan, **how).rolled
+        torch.testing.assert_close(state, rolled, atol=1e-6, rtol=1e-6)
 
 
 def drawn_by_diffusers(scheduler, model, noise, steps):

@@ -112,6 +112,12 @@ def test_no_difference_shown_names_how_many_seeds_might_show_one():
     assert verdict.sentence.lower().count("difference") == 1
 
 
+def test_where_the_estimate_is_reached_already_at_least_one_more_seed_is_asked_for():
+    verdict = judge(pairs(1.0, 1.0, 1.0, 1.0, 1.0, -0.01)).verdict  # plain to a t test, p = 4 / 64 by sign flips
+    assert (verdict.level, verdict.more_seeds) == ("no difference shown", 1)
+    assert "about 1 more seed:" in verdict.sentence
+
+
 def test_an_effect_that_hardly_stands_out_asks_for_no_number_of_seeds():
     verdict = judge(pairs(1.0, -1.0, 1.0, -1.0, 1.0, -1.01)).verdict
     assert verdict.more_seeds is None
@@ -147,6 +153,16 @@ def test_seeds_that_lack_one_of_the_two_are_left_out_by_name():
     assert judgement.verdict.level == "exploratory"
     (problem,) = judgement.problems
     assert "seeds 44, 48 are left out" in problem
+
+
+def test_a_seed_without_any_score_is_named_once_and_a_single_missing_score_by_itself():
+    runs = [scores(arm, seed, 0.0, nearest=0.5, m1=0.1) for arm in ARMS[:2] for seed in (42, 43, 44)]
+    runs += [scores("teacher-forced", 45, 0.0, nearest=0.5, m1=0.1), scores("rollout", 45, math.nan)]
+    assert len(judge(runs).problems) == 1
+    runs[1] = scores(ARMS[0], 43, 0.0, nearest=0.5)
+    first, second = judge(runs).problems
+    assert "seed 45 is left out" in first
+    assert "Paired drift M1: seed 43 is left out" in second
 
 
 def test_pairs_are_made_by_seed_whatever_the_order():
@@ -210,6 +226,7 @@ def test_the_replicate_tells_how_far_two_equal_trainings_lie_apart():
 
 def test_a_control_is_read_over_the_seeds_that_it_shares_with_the_arm():
     runs = experiment(teacher_forced=[0.0, 0.0, 0.0], rollout=[-0.1, -0.3, 8.0], placebo=[-0.1, -0.1, math.nan])
+    runs += [scores("teacher-forced", 45, 0.0), scores("placebo", 45, 9.0)]
     (control,) = judge(runs).controls
     assert "The matched-noise placebo moves it less than rollout: -0.1 beside -0.2 nats" in control
 

@@ -1,4 +1,4 @@
-"""Audit of LoRA files: what is in them, what does not fit a base, and that loading one is what diffusers makes of it."""
+"""LoRA files: what is in them, what does not fit a base, and that one is loaded as diffusers does it."""
 
 import json
 import math

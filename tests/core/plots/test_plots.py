@@ -1,6 +1,5 @@
 """Every plot of the registry, over nothing, one record and many."""
 
-import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -10,71 +9,14 @@ import pytest
 
 from core.config.presets import load_preset
 from core.plots import PLOTS
-from core.plots.figure import ARM_COLOURS, CSS_VARIABLES, arm_styles, describe, new_axes, render_svg, save, summary_of
-from core.plots.lines import POINTS, running_mean, thin
+from core.plots.arms import KNOWN
+from core.plots.figure import render_svg, summary_of
+from core.plots.lines import POINTS, curve, mean_curve, running_mean, thin
 from core.plots.preview import Preview
-from core.runs.drift import ChainScores, DriftRecord
 from core.runs.records import StepRecord
+from tests.core.plots.made import ARMS, cheap, curves_of, line_named, series_of, steps
 
-ARMS = ("teacher-forced", "rollout", "too-long")
-
-
-def steps(count: int) -> list[StepRecord]:
-    noise = np.random.default_rng(0).random(count)
-    return [
-        StepRecord(
-            step=step + 1,
-            loss=1.0 + noise[step],
-            lr=1e-3,
-            grad_norm=0.5 + noise[step],
-            probability=0.5,
-            rolled=step % 3,
-            items=4,
-            mean_offset=step % 4,
-            max_offset=3,
-            rollout_drift=noise[step] if step % 3 else None,
-            rollout_v=noise[step] - 0.5 if step % 3 else None,
-            rollout_g2=noise[step] - 0.5 if step % 3 else None,
-            posterior_entropy=noise[step] if step % 3 else None,
-            posterior_nearest=1 - noise[step] / 2 if step % 3 else None,
-            reflexflow_direction=noise[step] + 1 if step % 3 else None,
-            reflexflow_error=noise[step] + 0.1 if step % 3 else None,
-            reflexflow_spread=noise[step] if step % 3 else None,
-        )
-        for step in range(count)
-    ]
-
-
-def chain(v: float) -> ChainScores:
-    return ChainScores(samples=8, inference_steps=20, guidance=1.0, v=v, diversity=0.8, nearest=0.5, high=0.9)
-
-
-def probes(count: int) -> list[DriftRecord]:
-    grid = (900.0, 500.0, 100.0)
-    made = [
-        DriftRecord(step=100 * n, grid=grid, m1=(0.1, 0.2, 0.3), m1_mean=0.2 + n, chain=chain(-0.1 * n))
-        for n in range(count)
-    ]
-    return (
-        [*made, DriftRecord(step=0, grid=grid, m1=(0.1, 0.1, 0.1), m1_mean=0.15, chain=chain(-0.02), base=True)]
-        if made
-        else []
-    )
-
-
-def previews(count: int) -> list[Preview]:
-    return [Preview.of(load_preset("demo").config)] * count
-
-
-MAKERS = {"steps": steps, "drift": probes, "preview": previews}
-
-
-def series_of(name: str, count: int, labels: tuple[str, ...] = ARMS) -> dict[str, list]:
-    return {label: MAKERS[PLOTS[name].records](count) for label in labels}
-
-
-def curves_of(figure) -> list:
-    return [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
+OVER_STEPS = [name for name, plot in PLOTS.items() if plot.records == "steps"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2000])
@@ -91,14 +33,15 @@ def test_every_plot_draws_nothing_one_and_many_records_and_says_so_in_words(name
 def test_every_plot_without_any_arm_says_that_it_is_empty(name):
     figure = PLOTS[name].draw({})
     assert [text.get_text() for text in figure.axes[0].texts]
-    assert not curves_of(figure)
+    assert not any(axes.has_data() for axes in figure.axes)
+    assert not any(axes.get_xlabel() or axes.get_ylabel() for axes in figure.axes)
 
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_axis_labels_carry_units(name):
-    axes = PLOTS[name].draw(series_of(name, 30)).axes[0]
-    assert axes.get_xlabel()
-    assert axes.get_ylabel() or name == "cost"
+    axes = PLOTS[name].draw(series_of(name, 30)).axes
+    assert any(place.get_xlabel() for place in axes)
+    assert any(place.get_ylabel() for place in axes) or name in {"cost", "differences"}  # names stand there
 
 
 LIVE = {
@@ -142,18 +85,12 @@ def test_the_parts_of_reflexflow_are_drawn_apart():
 
 @pytest.mark.parametrize(
     "name",
-    ["loss", "rollout_drift", "rollout_v", "reflexflow", "drift_m1", "drift_v", "drift_m1_timestep", "ramp"],
+    ["loss", "rollout_drift", "rollout_v", "reflexflow", "drift_m1", "chain_v", "drift_v", "drift_m1_timestep", "ramp"],
 )
 def test_arms_differ_in_more_than_colour(name):
     named = [line for line in PLOTS[name].draw(series_of(name, 60)).axes[0].lines if line.get_label() in ARMS]
     assert len(named) == len(ARMS)
     assert len({str(line._dash_pattern) for line in named}) == len(ARMS)  # type: ignore[attr-defined]
-
-
-def test_an_arm_looks_the_same_whichever_arms_stand_beside_it():
-    alone, together = arm_styles(["too-long"]), arm_styles(["my run", *ARMS])
-    assert alone["too-long"] == together["too-long"]
-    assert len({style.colour for style in together.values()}) == 4
 
 
 @pytest.mark.parametrize("name", ["loss", "probability", "grad_norm"])
@@ -180,29 +117,6 @@ def test_running_mean_of_a_constant_is_that_constant_from_the_first_value_on():
     assert running_mean(np.array([0.0, 2.0, 4.0]), 2).tolist() == [0.0, 1.0, 3.0]
 
 
-@pytest.mark.parametrize("name", PLOTS)
-def test_svg_on_the_page_leaves_every_colour_to_the_theme(name):
-    text = render_svg(PLOTS[name].draw(series_of(name, 50)), "title")
-    bare = re.sub(r"var\(--[\w-]+, #[0-9a-f]{6}\)", "", text)
-    assert not re.findall(r"#[0-9a-f]{6}\b", bare)
-    assert "var(--plot-subdued" in text
-
-
-def test_plots_share_a_page_without_sharing_ids():
-    first, second = (render_svg(PLOTS[name].draw(series_of(name, 50)), name) for name in ("loss", "drift_m1"))
-    ids = [re.findall(r'\bid="([^"]+)"', text) for text in (first, second)]
-    assert ids[0]
-    assert not set(ids[0]) & set(ids[1])
-    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', first)) <= set(ids[0])
-
-
-def test_names_from_people_are_escaped():
-    figure, _ = new_axes("x", "y")
-    text = render_svg(describe(figure, "<script>alert(1)</script>"), '"><img src=x>')
-    assert "<script>" not in text
-    assert "<img" not in text
-
-
 def test_the_line_over_records_of_a_diverged_run_has_a_gap_not_a_crash():
     records = [StepRecord(step=1, loss=1.0), StepRecord(step=2, loss=float("nan")), StepRecord(step=3, loss=2.0)]
     figure = PLOTS["loss"].draw({"rollout": records})
@@ -218,15 +132,70 @@ def test_preview_of_a_rollout_that_is_off_says_so():
     assert summary_of(figure) == "Rollout is off."
 
 
-def test_plots_are_saved_as_png_and_svg(tmp_path):
-    figure = PLOTS["loss"].draw(series_of("loss", 30))
-    assert save(figure, tmp_path / "loss.png", "Training loss").read_bytes()[:4] == b"\x89PNG"
-    assert ARM_COLOURS[0] in save(figure, tmp_path / "loss.svg").read_text()
+def test_the_words_of_a_curve_are_its_last_and_lowest_value():
+    values = [3.0, 1.0, 2.0]
+    records = [StepRecord(step=10 * place, loss=value) for place, value in enumerate(values)]
+    assert summary_of(PLOTS["loss"].draw({"rollout": records})) == "rollout: 2 at step 20, lowest 1 at step 10."
 
 
-def test_every_colour_of_a_plot_has_its_variable():
-    assert set(ARM_COLOURS) <= set(CSS_VARIABLES)
-    assert len(set(CSS_VARIABLES.values())) == len(CSS_VARIABLES)
+@pytest.mark.parametrize("name", OVER_STEPS)
+def test_many_runs_of_an_arm_are_thin_curves_around_one_thick_mean_and_one_entry(name):
+    labels = tuple(f"{arm}-s{seed}" for arm in KNOWN for seed in range(6))
+    figure = PLOTS[name].draw(series_of(name, 30, labels))
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert entries == list(KNOWN)
+    assert "(mean of 6 runs)" in summary_of(figure)
+    thick = line_named(figure, "rollout")
+    others = [line for line in figure.axes[0].lines if line.get_color() == thick.get_color() and line is not thick]
+    assert others
+    assert all(line.get_linewidth() < thick.get_linewidth() for line in others)
+
+
+def test_the_mean_is_taken_over_the_steps_that_all_runs_have_and_the_rest_is_said():
+    runs = {
+        "rollout-s1": [cheap(0, 0.2), cheap(50, 0.4), cheap(100, 0.6)],
+        "rollout-s2": [cheap(0, 0.4), cheap(100, 1.0)],
+    }
+    figure = PLOTS["drift_m1"].draw(runs)
+    mean = line_named(figure, "rollout")
+    assert mean.get_xdata().tolist() == [0, 100]
+    assert mean.get_ydata() == pytest.approx([0.3, 0.8])
+    said = summary_of(figure)
+    assert said.startswith("rollout (mean of 2 runs): 0.8 at step 100, lowest 0.3 at step 0")
+    assert "1 steps that not all have are left out of the mean" in said
+
+
+def test_a_run_of_an_arm_without_records_is_counted_in_the_words():
+    figure = PLOTS["drift_m1"].draw({"rollout-s1": [cheap(0), cheap(50)], "rollout-s2": []})
+    assert "rollout (mean of 1 of 2 runs)" in summary_of(figure)
+
+
+def test_runs_without_a_common_step_have_no_mean():
+    figure = PLOTS["drift_m1"].draw({"rollout-s1": [cheap(0)], "rollout-s2": [cheap(50)]})
+    assert not len(line_named(figure, "rollout").get_xdata())
+    assert "no step that all of its runs have" in summary_of(figure)
+
+
+def test_a_step_that_was_trained_again_counts_with_its_last_record():
+    records = [StepRecord(step=step, loss=loss) for step, loss in ((1, 1.0), (2, 2.0), (3, 9.0), (2, 5.0), (3, 6.0))]
+    at, values = curve(records, "loss")
+    assert at.tolist() == [1, 2, 3]
+    assert values.tolist() == [1, 5, 6]
+
+
+def test_the_mean_of_one_curve_is_that_curve():
+    points = (np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    assert mean_curve([points]) is points
+
+
+def test_extremes_of_a_long_run_survive_thinning_in_the_drawing():
+    records = [StepRecord(step=step, loss=1.0) for step in range(1, 100_001)]
+    records[54_320] = StepRecord(step=54_321, loss=70.0)
+    figure = PLOTS["loss"].draw({"rollout": records})
+    highest = max(figure.axes[0].lines, key=lambda line: line.get_ydata().max())
+    assert highest.get_ydata().max() == 70
+    assert highest.get_xdata()[highest.get_ydata().argmax()] == 54_321
+    assert all(len(line.get_xdata()) <= POINTS + 2 for line in figure.axes[0].lines)
 
 
 def test_listing_the_plots_imports_no_drawing_library():

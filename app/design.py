@@ -1,0 +1,80 @@
+"""How a comparison is laid out: which arms stand beside the two, how many training seeds, which score is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import Problem
+from core.runs.arms import DEFAULT_ARMS, KNOWN_ARMS
+from core.runs.scores import DEFAULT_SCORE, SCORES
+
+MOST_SEEDS = 20
+FEWEST_FOR_VERDICT = 6
+"""Below this the exact sign-flip test cannot reach p = 0.05: of n seeds it gives 2 / 2**n at best."""
+OTHER_ARMS = tuple(name for name in KNOWN_ARMS if name not in DEFAULT_ARMS)
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is asked for on the Launch tab.
+
+    Attributes:
+        mode: ``ab`` for matched arms, ``single`` for one run.
+        arms: Arms beside teacher forcing and rollout, in the order of the known ones.
+        seeds: Training seeds of each arm.
+        primary: The score that will give the verdict.
+        problems: What of this cannot be.
+    """
+
+    mode: str = "ab"
+    arms: tuple[str, ...] = ()
+    seeds: int = 1
+    primary: str = DEFAULT_SCORE
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def read(cls, mode: Any, arms: Sequence[str] | None, seeds: Any, primary: Any) -> Design:
+        """What the inputs hold. Nothing of it is trusted."""
+        if mode != "ab":
+            return cls("single")
+        problems = []
+        if isinstance(seeds, bool) or not isinstance(seeds, int | float) or seeds not in range(1, MOST_SEEDS + 1):
+            shown = "nothing" if seeds is None else f"{seeds:g}" if isinstance(seeds, int | float) else seeds
+            problems.append(Problem("seeds", f"seeds must be a whole number from 1 to {MOST_SEEDS}, got {shown}"))
+            seeds = 1
+        if primary not in SCORES:
+            problems.append(Problem("primary", f"primary must be one of {', '.join(SCORES)}, got {primary}"))
+            primary = DEFAULT_SCORE
+        chosen = tuple(name for name in OTHER_ARMS if name in (arms or ()))
+        return cls("ab", chosen, int(seeds), primary, tuple(problems))
+
+    @property
+    def is_ab(self) -> bool:
+        """Whether there are arms."""
+        return self.mode == "ab"
+
+    @property
+    def all_arms(self) -> tuple[str, ...]:
+        """Every arm, teacher forcing and rollout first; none for a single run."""
+        return (*DEFAULT_ARMS, *self.arms) if self.is_ab else ()
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings that makes."""
+        return max(len(self.all_arms), 1) * self.seeds
+
+
+TWO_ARMS = Design()
+"""Teacher forcing and rollout, one seed."""
+
+
+def allowed(seeds: int) -> str:
+    """What so many training seeds allow to be said, one sentence."""
+    if seeds >= FEWEST_FOR_VERDICT:
+        return f"{seeds} training seeds allow a verdict: the test over seeds can reach p = {2 / 2**seeds:.2g}."
+    beyond = f"a verdict needs {FEWEST_FOR_VERDICT} or more"
+    if seeds == 1:
+        return f"1 training seed is an illustration: {beyond}."
+    return f"{seeds} training seeds are exploratory: {beyond}."

@@ -1,0 +1,44 @@
+"""What earlier trainings of the workspace tell about the next one."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+
+from app.entries import Entry
+from app.journals import Journals
+from core.config.run import RunConfig
+from core.errors import WorkbenchError
+
+
+def plain_step_seconds(entries: Iterable[Entry], journals: Journals, config: RunConfig) -> float | None:
+    """Median seconds of a step without rollout, from the latest training that is alike in what decides it."""
+    for entry in entries:
+        for arm in entry.arms:
+            try:
+                other = arm.folder.config()
+            except WorkbenchError:
+                continue
+            if other.scheduled_sampling.enabled or workload(other) != workload(config):
+                continue
+            steps = [record.seconds for record in journals.steps(arm.folder.metrics_path)]
+            known = [seconds for seconds in steps if math.isfinite(seconds)]
+            if known:
+                return statistics.median(known)
+    return None
+
+
+def workload(config: RunConfig) -> tuple[object, ...]:
+    """The options that decide how long a plain step takes."""
+    training = config.training
+    return (
+        config.model.pretrained_model_name_or_path,
+        config.data.resolution,
+        config.data.with_prior_preservation,
+        training.train_batch_size,
+        training.gradient_accumulation_steps,
+        training.gradient_checkpointing,
+        training.mixed_precision,
+        config.lora,
+    )

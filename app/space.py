@@ -1,0 +1,79 @@
+"""How much a training will write to the disk, from its config and the base model's list of weights. Loads no model."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from pathlib import Path
+
+from core.config.paths import model_path
+from core.config.run import RunConfig
+
+FLOAT = 4
+"""Bytes; adapters and optimizer state are float32."""
+COPIES = 3
+"""A checkpoint holds the adapter and two numbers of the optimizer for each of its own."""
+RECORD = 700
+"""Bytes of one step's record."""
+PNG_SHARE = 0.6
+"""Of the bytes of its pixels; photographs compress little."""
+HEADER_LIMIT = 100_000_000
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+FEED_FORWARD = (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
+ENDINGS = {
+    "attention": ATTENTION,
+    "attention+feed_forward": FEED_FORWARD,
+    "all": (*FEED_FORWARD, "conv1", "conv2", "conv_shortcut", "time_emb_proj"),
+}
+"""How the names of the weights end that take a LoRA, by ``lora_targets``; `core.models` has the same."""
+
+
+def run_bytes(config: RunConfig) -> float | None:
+    """What one training writes: final adapter, checkpoints that stay, samples and records; None for a model that is not
+    on this machine.
+    """
+    adapter = adapter_bytes(config)
+    if adapter is None:
+        return None
+    training = config.training
+    kept = training.max_train_steps // training.checkpointing_steps
+    if training.checkpoints_total_limit is not None:
+        kept = min(kept, training.checkpoints_total_limit)
+    written = adapter * (1 + COPIES * kept) + sample_bytes(config)
+    return written + training.max_train_steps * RECORD
+
+
+def sample_bytes(config: RunConfig) -> float:
+    """The pictures of all rounds of samples."""
+    validation, steps = config.validation, config.training.max_train_steps
+    rounds = 2 if validation.validation_steps == 0 else 1 + math.ceil(steps / validation.validation_steps)
+    pictures = rounds * len(validation.validation_prompts) * validation.num_validation_images
+    return pictures * 3 * config.data.resolution**2 * PNG_SHARE
+
+
+def adapter_bytes(config: RunConfig) -> float | None:
+    """The LoRA: for each weight, out × in (× kernel), rank rows of in and out columns of rank."""
+    folder = Path(model_path(config.model.pretrained_model_name_or_path)) / "unet"
+    shapes = [shape for path in sorted(folder.glob("*.safetensors"))[:1] for shape in _weights(path, config)]
+    if not shapes:
+        return None
+    return FLOAT * config.lora.rank * sum(shape[0] + math.prod(shape[1:]) for shape in shapes)
+
+
+def _weights(path: Path, config: RunConfig) -> list[list[int]]:
+    """Shapes of the weights that take a LoRA, from the file's header."""
+    endings = tuple(f".{ending}.weight" for ending in ENDINGS[config.lora.lora_targets])
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length)) if length <= HEADER_LIMIT else {}
+    except (OSError, ValueError, struct.error):
+        return []
+    found = [entry.get("shape", []) for name, entry in header.items() if name.endswith(endings)]
+    return [shape for shape in found if len(shape) in {2, 4}]
+
+
+def size_text(count: float) -> str:
+    """Bytes as people say them."""
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{max(count / 2**20, 1):.0f} MB"
