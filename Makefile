@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test lint types bench lock docs pictures results clean
+.PHONY: run test lint types bench lock docs pictures results experiment clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m app $(ARGS)
@@ -38,6 +38,10 @@ pictures: $(VENV)/.installed-dev
 # ARGS="--only embedded" trains one base: two such processes may run side by side. ARGS=--render only writes the page.
 results: $(VENV)/.installed-dev
 	$(BIN)/python -m assets.results $(ARGS)
+
+# The experiment of docs/experiment.md, over an hour; a cut is resumed. ARGS=--render only writes the page.
+experiment: $(VENV)/.installed-dev
+	$(BIN)/python -m assets.experiment $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'

@@ -9,7 +9,7 @@ from typing import Any
 from app.cards import alarm_notes
 from app.entries import Arm, Entry
 from app.form import heading, to_input
-from app.html import checklist, empty, escape, paragraph, table
+from app.html import Level, checklist, empty, escape, paragraph, table
 from app.journals import Journals, file_signature
 from app.pictures import config_of
 from app.workbench import Workbench
@@ -131,7 +131,7 @@ def problems_html(problems: Sequence[str]) -> str:
     """What is missing or cannot be relied on; a long list is folded."""
     if not problems:
         return ""
-    found = [("warn", "", line) for line in problems]
+    found: list[tuple[Level, str, str]] = [("warn", "", line) for line in problems]
     shown = checklist(found[:PROBLEMS_SHOWN])
     rest = found[PROBLEMS_SHOWN:]
     return shown + (f"<details><summary>{len(rest)} more notes</summary>{checklist(rest)}</details>" if rest else "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -56,12 +58,8 @@ def wire(parts: Parts) -> None:
     pick, token = parts["compare.pick"], parts["compare.token"]
     parts["compare.begin"].click(lambda picked: deal(parts, picked), pick, outputs(parts), **ACT)
     for choice in CHOICES:
-        parts[f"compare.{choice}"].click(
-            lambda picked, held, choice=choice: cast_vote(parts, picked, held, choice),
-            [pick, token],
-            outputs(parts),
-            **ACT,
-        )
+        cast: Callable[[Any, Any], Answer] = partial(cast_vote, parts, choice=choice)
+        parts[f"compare.{choice}"].click(cast, [pick, token], outputs(parts), **ACT)
     parts["compare.count"].click(lambda picked: show_tally(parts, picked), pick, parts["compare.tally"], **ACT)
 
 

@@ -11,7 +11,9 @@ from assets.engine_pictures.subject import encoded
 from core.data.latents import LatentSet
 from core.models.family import Family
 from core.noise.prediction import add_noise
-from core.plots.figure import SUBDUED, arm_styles, describe
+from core.plots.arms import arm_styles
+from core.plots.figure import describe
+from core.plots.palette import SUBDUED
 from core.rollout.identifiability import level, smallest_distance, timestep_at
 from core.training.candidates import group_prompts, posterior_over
 

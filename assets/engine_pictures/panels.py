@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from core.plots.figure import FONT, INK, style_axes
+from core.plots.figure import FONT, style_axes
+from core.plots.palette import INK
 
 WIDTH = 8.0
 """Inches: 100 pixels an inch where a page shows a picture 800 pixels wide."""

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from assets.engine_pictures.panels import key, panels, say
 from assets.engine_pictures.subject import encoded
-from core.plots.figure import ARM_COLOURS, BASE, SUBDUED, describe
+from core.plots.figure import describe
+from core.plots.palette import ARM_COLOURS, BASE, SUBDUED
 from core.rollout.engine import roll
 from core.rollout.plan import RolloutPlan
 from core.rollout.reflexflow import compensation_weights, direction_loss

@@ -11,7 +11,9 @@ from assets.engine_pictures.field import CLEAN, DATA, NOISE, SCHEDULE, STRIDE, T
 from assets.engine_pictures.panels import key, panels, say
 from core.noise.prediction import KINDS, add_noise, pair_target
 from core.noise.schedule import NoiseSchedule
-from core.plots.figure import ARM_COLOURS, BASE, SUBDUED, arm_styles, describe
+from core.plots.arms import arm_styles
+from core.plots.figure import describe
+from core.plots.palette import ARM_COLOURS, BASE, SUBDUED
 from core.rollout.engine import roll
 from core.rollout.plan import RolloutPlan
 from core.rollout.samplers import SAMPLERS

@@ -10,7 +10,9 @@ from torch import Tensor
 from assets.engine_pictures.field import CLEAN, DATA, KIND, NOISE, SCHEDULE, STRIDE, TARGET, posterior_mean, rolled_path
 from assets.engine_pictures.panels import key, panels, say
 from core.noise.prediction import to_clean
-from core.plots.figure import BASE, SUBDUED, arm_styles, describe
+from core.plots.arms import arm_styles
+from core.plots.figure import describe
+from core.plots.palette import BASE, SUBDUED
 from core.rollout.engine import roll
 from core.rollout.offsets import even_grid
 from core.rollout.plan import RolloutPlan

@@ -8,7 +8,9 @@ from torch import Tensor
 from assets.engine_pictures.panels import key, panels
 from core.config.scheduled_sampling import ScheduledSamplingConfig
 from core.noise.schedule import NoiseSchedule
-from core.plots.figure import ARM_COLOURS, BASE, arm_styles, describe
+from core.plots.arms import arm_styles
+from core.plots.figure import describe
+from core.plots.palette import ARM_COLOURS, BASE
 from core.rollout.cost import forecast
 from core.rollout.engine import roll
 from core.rollout.plan import draw_plan

@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from assets.engine_pictures.panels import key, panels
 from core.config.scheduled_sampling import ScheduledSamplingConfig
-from core.plots.figure import ARM_COLOURS, BASE, INK, arm_styles, describe
+from core.plots.arms import arm_styles
+from core.plots.figure import describe
+from core.plots.palette import ARM_COLOURS, BASE, INK
 from core.rollout.plan import RolloutPlan, draw_plan
 from core.rollout.visited import draw_blocks
 from core.training.timesteps import TIMESTEPS

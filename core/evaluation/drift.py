@@ -124,3 +124,9 @@ def inference_grid(scheduler, steps: int) -> Float[Tensor, "points"]:
         return torch.unique(times[times > 0].float(), sorted=True)
     grid = torch.unique(own.timesteps.float().cpu(), sorted=True)
     return grid[grid <= schedule.last]
+
+
+def sampling_grid(scheduler, steps: int, *, schedule: NoiseSchedule, kind: str) -> Float[Tensor, "points"]:
+    """:func:`inference_grid`, without pure noise for an epsilon model: its prediction tells nothing there."""
+    grid = inference_grid(scheduler, steps)
+    return grid[schedule.alpha(grid) > 0] if kind == "epsilon" else grid

@@ -13,7 +13,7 @@ from core.config.paths import model_path
 from core.config.run import RunConfig
 from core.data.latents import LatentSet
 from core.evaluation.adherence import Colour, adherence, read_backgrounds
-from core.evaluation.drift import inference_grid
+from core.evaluation.drift import sampling_grid
 from core.evaluation.full import Material, full_forwards, full_record
 from core.evaluation.scores import chain_scores
 from core.models.family import Family
@@ -51,8 +51,8 @@ class Subject:
     @property
     def grid(self) -> Float[Tensor, "points"]:
         """The timesteps of the configuration's own sampling, ascending; without pure noise for an epsilon model."""
-        grid = inference_grid(self.family.pipeline.scheduler, self.config.validation.validation_num_inference_steps)
-        return grid[self.family.schedule.alpha(grid) > 0] if self.family.kind == "epsilon" else grid
+        family, steps = self.family, self.config.validation.validation_num_inference_steps
+        return sampling_grid(family.pipeline.scheduler, steps, schedule=family.schedule, kind=family.kind)
 
     @property
     def training(self) -> Float[Tensor, "pictures c h w"]:

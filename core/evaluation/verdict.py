@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from core.errors import RunError
 from core.evaluation import wording
 from core.evaluation.run_scores import RunScores, View, read_scores
@@ -125,7 +127,7 @@ def judge(
     first = _compare(table, arm, reference, primary, problems, is_primary=True)
     beside = [_compare(table, name, reference, primary, problems, is_primary=True) for name in others]
     for score in SCORES:
-        if score != primary:
+        if score != primary and any(math.isfinite(run.values.get(score, math.nan)) for run in runs):
             beside += [_compare(table, name, reference, score, problems) for name in (arm, *others)]
     secondary = _corrected([comparison for comparison in beside if comparison is not None])
     on_primary = {comparison.arm: comparison for comparison in secondary if comparison.score == primary}
@@ -145,7 +147,7 @@ def _compare(
     """
     seeds = sorted({seed for name, seed in table if name in (arm, reference)})
     if not is_primary:
-        seeds = [seed for seed in seeds if _has_any(table, arm, seed) and _has_any(table, reference, seed)]
+        seeds = [seed for seed in seeds if _has_any(table.get((arm, seed))) and _has_any(table.get((reference, seed)))]
     pairs = {seed: _value(table, arm, seed, score) - _value(table, reference, seed, score) for seed in seeds}
     whole = {seed: value for seed, value in pairs.items() if math.isfinite(value)}
     if len(whole) < len(pairs) and (whole or is_primary):
@@ -159,8 +161,8 @@ def _value(table: Table, arm: str, seed: int, score: str) -> float:
     return math.nan if run is None else run.values.get(score, math.nan)
 
 
-def _has_any(table: Table, arm: str, seed: int) -> bool:
-    return any(math.isfinite(_value(table, arm, seed, score)) for score in SCORES)
+def _has_any(run: RunScores | None) -> bool:
+    return run is not None and any(map(math.isfinite, run.values.values()))
 
 
 def _summary(arm: str, reference: str, score: str, pairs: Mapping[int, float]) -> Comparison:
@@ -168,7 +170,7 @@ def _summary(arm: str, reference: str, score: str, pairs: Mapping[int, float]) -
     return Comparison(
         arm, reference, score, tuple(pairs), differences,
         mean=statistics.fmean(differences),
-        sd=statistics.stdev(differences) if len(differences) > 1 else None,
+        sd=float(np.std(differences, ddof=1)) if len(differences) > 1 else None,
         interval=interval(differences),
         p=sign_flip_p(differences) if len(differences) >= LEAST_FOR_VERDICT else None,
     )  # fmt: skip

@@ -75,6 +75,6 @@ def _costs(records: Sequence[StepRecord], unit: Unit, backward: float) -> Curve:
     steps = np.array(sorted(last), dtype=float)
     if unit == "seconds":
         return steps, np.array([last[int(step)].elapsed for step in steps], dtype=float)
-    whole = steps
+    whole = steps[steps == np.arange(1, len(steps) + 1)]
     spent = [last[int(step)].rollout_forwards + backward * last[int(step)].trained_states for step in whole]
     return whole, np.cumsum(np.array(spent, dtype=float))

@@ -13,6 +13,7 @@ from core.runs.votes import Tally
 
 Table = tuple[list[str], list[list[str]]]
 MISSING = "not measured"
+INCOMPLETE = "not all seeds"
 NONE = "–"
 HOW_TESTED = (
     "The training seed is the unit: a run has one number per score, and runs of one seed are a pair. One comparison "
@@ -69,7 +70,7 @@ def score_table(runs: Sequence[RunScores], judgement: Judgement) -> Table:
     for score in _measured(runs, judgement.primary):
         for arm, label in labels.items():
             values = [_value(runs, arm, seed, score.name) for seed in seeds]
-            means = [_number(_mean(values))] if len(seeds) > 1 else []
+            means = [_mean(values)] if len(seeds) > 1 else []
             comparison = found.get((arm, score.name))
             beside = _difference(comparison, is_reference=arm == judgement.reference)
             more = [(text(comparison) if comparison else "") or NONE for _, text in columns]
@@ -153,9 +154,12 @@ def _value(runs: Sequence[RunScores], arm: str, seed: int | None, score: str) ->
     return next(found, math.nan)
 
 
-def _mean(values: Sequence[float]) -> float:
-    """Over all seeds; NaN where one is missing: a mean over other seeds would not be comparable."""
-    return sum(values) / len(values) if values else math.nan
+def _mean(values: Sequence[float]) -> str:
+    """Over all seeds, or none: means over different seeds would not be comparable."""
+    missing = sum(not math.isfinite(value) for value in values)
+    if 0 < missing < len(values):
+        return INCOMPLETE
+    return _number(sum(values) / len(values))
 
 
 def _score_name(score: Score, *, declared: bool) -> str:

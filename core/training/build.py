@@ -16,7 +16,7 @@ from core.config.supported import check_supported
 from core.data.dreambooth import Item, scan_folder
 from core.data.latents import LatentSet, encode
 from core.errors import ConfigError, Problem
-from core.evaluation.drift import inference_grid
+from core.evaluation.drift import sampling_grid
 from core.models.family import Family
 from core.rollout.reflexflow import ReflexFlow
 from core.samples.load import load_base
@@ -257,7 +257,5 @@ def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
 
 def _sampling_grid(config: RunConfig, family: Family) -> Tensor:
     """The timesteps of the preset's own sampler, ascending."""
-    grid = inference_grid(family.pipeline.scheduler, config.validation.validation_num_inference_steps)
-    if family.kind == "epsilon":  # at alpha = 0 its prediction tells nothing, and no path can begin there
-        grid = grid[family.schedule.alpha(grid) > 0]
-    return grid
+    steps = config.validation.validation_num_inference_steps
+    return sampling_grid(family.pipeline.scheduler, steps, schedule=family.schedule, kind=family.kind)

@@ -16,7 +16,7 @@ from tests.support.fabricated import finish, make_experiment
 
 pytestmark = pytest.mark.browser
 
-TABS = ("Home", "Data", "Configure", "Launch", "Monitor", "Compare")
+TABS = ("Home", "Data", "Configure", "Launch", "Monitor", "Compare", "Inspect")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What is said of an experiment, by the words that people read; false findings and found effects by simulation."""
 
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,14 @@ MEASURED = ("v_end", "nearest", "diversity", "g2")
 EXPERIMENTS = 2000
 
 
+@cache
+def folder(name):
+    return RunFolder(Path("experiment") / name)
+
+
 def scores(arm, seed, v_end, *, problems=(), pending=False, **more):
     values = dict.fromkeys(SCORES, math.nan) | {"v_end": v_end} | more
-    run = RunFolder(Path("experiment") / f"{arm}-s{seed}")
-    return RunScores(arm, arm, seed, run, 100, values, problems=problems, pending=pending)
+    return RunScores(arm, arm, seed, folder(f"{arm}-s{seed}"), 100, values, problems=problems, pending=pending)
 
 
 def experiment(**arms):

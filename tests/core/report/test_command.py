@@ -54,3 +54,9 @@ def test_bad_input_is_told_in_a_sentence(typed, words):
     assert out == []
     assert len(err) == 1
     assert " must be " in err[0]
+
+
+def test_the_command_has_help(typed):
+    code, out, _ = typed("--help")
+    assert code == 0
+    assert any("--view" in line for line in out)

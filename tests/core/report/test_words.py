@@ -7,6 +7,7 @@ import pytest
 
 from core.evaluation.verdict import judge
 from core.report.words import (
+    INCOMPLETE,
     MISSING,
     NONE,
     arm_labels,
@@ -77,7 +78,7 @@ def test_what_is_missing_is_said_and_enters_no_mean(scored):
     runs = scored((-0.1, -0.3))
     runs[3] = replace(runs[3], values={**runs[3].values, "v_end": math.nan})
     rows = score_table(runs, judge(runs))[1]
-    assert rows[1][2:5] == ["-0.2", MISSING, MISSING]
+    assert rows[1][2:5] == ["-0.2", MISSING, INCOMPLETE]
 
 
 def test_scores_that_nobody_measured_are_listed_apart(scored):
