@@ -87,7 +87,7 @@ def _write(experiment: Experiment, folder: Path, view: View) -> None:
         (folder / "data" / name).write_text(text, encoding="utf-8")
     content = Content(
         experiment.title, arms, judged, vote_lines(experiment), pictures, _draw_sheet(arms, folder),
-        draw_plots(arms, judged.runs, folder / "plots"), list(data),
+        draw_plots(arms, judged, folder / "plots"), list(data),
     )  # fmt: skip
     (folder / "index.html").write_text(page(content), encoding="utf-8")
     facts = {"kind": KIND, "experiment": experiment.name, "view": view, "time": time.time(), "version": __version__}

@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from core.evaluation.verdict import RunScores
+from core.evaluation.verdict import Comparison, RunScores
 from core.plots import PLOTS
 from core.plots.figure import render_svg, save, summary_of
 from core.plots.registry import Plot
+from core.report.judged import Judged
 from core.runs.drift import DriftRecord
 from core.runs.experiment_folder import ArmRun
 from core.runs.records import StepRecord, read_records
 
+OfArm = TypeVar("OfArm", RunScores, Comparison)
 FILES = {"SVG": ".svg", "PNG": ".png", "SVG, dark": "-dark.svg", "PNG, dark": "-dark.png"}
 
 
@@ -33,36 +35,41 @@ class Drawn:
     files: Mapping[str, str]
 
 
-def draw_plots(arms: Sequence[ArmRun], runs: Sequence[RunScores], folder: Path) -> list[Drawn]:
+def draw_plots(arms: Sequence[ArmRun], judged: Judged, folder: Path) -> list[Drawn]:
     """Draws every plot of records that these runs have, what was found before how it came, and writes its files.
 
     Args:
         arms: The runs.
-        runs: Their scores.
+        judged: Their scores and comparisons; the declared score is drawn against what it cost.
         folder: For the files; it must exist.
 
     Raises:
         OSError: If a file cannot be written.
     """
     series: dict[str, Mapping[str, Any]] = {
-        "scores": by_arm(runs),
+        "comparisons": by_arm(judged.judgement.comparisons),
+        "scores": by_arm(judged.runs),
         "drift": {arm.run.name: read_records(DriftRecord, arm.run.drift_path) for arm in arms},
         "steps": {arm.run.name: read_records(StepRecord, arm.run.metrics_path) for arm in arms},
     }
-    drawn = (_draw(plot, series[kind], folder) for kind in series for plot in PLOTS.values() if plot.records == kind)
+    options = {"scores": {"score": judged.judgement.primary}}
+    drawn = (
+        _draw(plot, series[kind], folder, options.get(kind, {}))
+        for kind in series for plot in PLOTS.values() if plot.records == kind
+    )  # fmt: skip
     return [found for found in drawn if found is not None]
 
 
-def by_arm(runs: Sequence[RunScores]) -> dict[str, list[RunScores]]:
-    """The runs of each arm, in their order."""
-    found: dict[str, list[RunScores]] = {}
-    for run in runs:
-        found.setdefault(run.arm, []).append(run)
-    return found
+def by_arm(found: Sequence[OfArm]) -> dict[str, list[OfArm]]:
+    """Runs or comparisons of each arm, in their order."""
+    arms: dict[str, list[OfArm]] = {}
+    for one in found:
+        arms.setdefault(one.arm, []).append(one)
+    return arms
 
 
-def _draw(plot: Plot, series: Mapping[str, Any], folder: Path) -> Drawn | None:
-    figure = plot.draw(series)
+def _draw(plot: Plot, series: Mapping[str, Any], folder: Path, options: Mapping[str, str]) -> Drawn | None:
+    figure = plot.draw(series, **options)
     if not any(axes.has_data() for axes in figure.axes):
         return None
     names = {what: f"{plot.name}{suffix}" for what, suffix in FILES.items()}

@@ -13,7 +13,7 @@ from core.training.build import Parts
 
 
 def probe(parts: Parts, on_step: Callable[[], None]) -> DriftRecord:
-    """M1 and V of short paths, and the scores of a few finished samples, in evaluation mode.
+    """M1, M2 and V of short paths, and the scores of a few finished samples, in evaluation mode.
 
     Args:
         parts: of the training; its network is in evaluation mode.
@@ -28,7 +28,8 @@ def probe(parts: Parts, on_step: Callable[[], None]) -> DriftRecord:
     if short is None:
         return DriftRecord(step=0, chain=chain)
     return DriftRecord(
-        step=0, grid=short.timesteps, m1=short.m1, v=short.v, m1_mean=sum(short.m1) / len(short.m1), chain=chain,
+        step=0, grid=short.timesteps, m1=short.m1, v=short.v, v_channels=short.v_channels, lag=short.lag,
+        lag_residual=short.lag_residual, m1_mean=sum(short.m1) / len(short.m1), chain=chain,
         pairs=validation.drift_pairs,
     )  # fmt: skip
 

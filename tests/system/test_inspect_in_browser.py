@@ -120,7 +120,7 @@ def test_the_base_model_is_really_inspected_before_any_training(filled, watched,
     expect(page.locator("#inspect-short tbody tr").first).to_contain_text(re.compile(r"Paired drift M1.*\d\.\d+"))
     expect(page.locator("#inspect-film section")).to_have_count(1)
     expect(page.locator("#inspect-audit")).to_be_empty()
-    expect(page.locator("#inspect-start")).to_have_text(re.compile(r"Inspect \(about \d+ s\)"))
+    expect(page.locator("#inspect-start")).to_have_text(re.compile(r"Inspect \(about .* s\)"), timeout=LOADING)
     found = json.loads((filled.workspace / "inspections" / "base-embedded" / "inspection.json").read_text())
     assert (found["what"], found["adapter"], found["base_model"]) == ("base", None, "embedded")
 

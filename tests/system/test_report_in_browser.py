@@ -18,17 +18,19 @@ from tests.support.fabricated import changed, make_experiment, write_sample
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CAT, DOG = "a cat", "a dog"
-ORANGE, WHITE = (255, 165, 0), (255, 255, 255)
+ORANGE, WHITE, GRAY = (255, 165, 0), (255, 255, 255), (128, 128, 128)
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Two arms of two seeds with two sample seeds; at step 0 the arms are alike, and one picture is missing."""
+    """Two arms of two seeds with two sample seeds; at step 0 the arms are alike, and pictures are missing."""
     config = changed(load_preset("demo").config, max_train_steps=30, validation_prompts=(CAT, DOG))
     experiment = make_experiment(Workspace(tmp_path_factory.mktemp("browser") / "workspace"), config=config, seeds=2)
     for arm in experiment.arms:
         for prompt in (0, 1):
             write_sample(arm.run, 30, prompt, 43, colour="orange" if arm.arm == "teacher-forced" else "navy")
+    for step in (5, 10, 15, 20, 25):
+        write_sample(experiment.arms[0].run, step)
     find_samples(experiment.arms[1].run.samples_dir)[Spot(30, 1, 42)].unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("core.report.plots.PLOTS", {name: PLOTS[name] for name in ("loss", "drift_m1")})
@@ -96,8 +98,8 @@ def test_the_page_opens_at_the_newest_pictures_with_the_verdict_on_top(reader):
 def test_keys_walk_steps_prompts_and_seeds_and_stop_at_the_ends(reader):
     reader.focus()
     for keys, told in (
-        (["ArrowLeft"], f"{CAT}: step 0, sample seed 42, training seed 42"),
-        (["ArrowLeft", "ArrowRight", "ArrowRight"], f"{CAT}: step 30, sample seed 42, training seed 42"),
+        (["ArrowLeft"], f"{CAT}: step 25, sample seed 42, training seed 42"),
+        (["ArrowLeft", "ArrowRight", "ArrowRight", "ArrowRight"], f"{CAT}: step 30, sample seed 42, training seed 42"),
         (["ArrowDown", "ArrowDown"], f"{DOG}: step 30, sample seed 42, training seed 42"),
         (["ArrowUp", "]"], f"{CAT}: step 30, sample seed 43, training seed 42"),
         (["."], f"{CAT}: step 30, sample seed 43, training seed 43"),
@@ -125,6 +127,8 @@ def test_every_key_is_listed(reader):
 def test_the_divider_moves_by_range_by_handle_and_by_pointer(reader):
     divider = reader.viewer.get_by_role("slider", name="Divider", exact=True)
     divider.focus()
+    reader.press("ArrowLeft")
+    expect(divider).to_have_value("49")
     reader.press("Home")
     assert reader.colours(0.1, 0.9) == [WHITE, WHITE]
     expect(reader.where).to_contain_text("step 30")
@@ -210,9 +214,9 @@ def test_flicker_stops_when_reduced_motion_is_asked_for_later(reader):
 
 def test_the_difference_is_black_where_pictures_are_equal_and_grows_with_its_factor(reader):
     reader.focus()
-    reader.press("4", "ArrowLeft")
+    reader.press("4", *["ArrowLeft"] * 6)
     assert reader.picture().getextrema() == ((0, 0), (0, 0), (0, 0))
-    reader.press("ArrowRight", "]")
+    reader.press(*["ArrowRight"] * 6, "]")
     gain = reader.viewer.get_by_role("slider", name="Amplification")
     gain.focus()
     reader.press("Home")
@@ -239,7 +243,7 @@ def test_other_arms_are_chosen_by_their_fields(reader):
 
 def test_a_cell_of_the_grid_is_shown_above_by_enter_and_by_click(reader):
     cells = reader.viewer.locator("td button")
-    expect(cells).to_have_count(4)
+    expect(cells).to_have_count(14)
     cells.first.focus()
     reader.press("Enter")
     expect(reader.where).to_contain_text(f"{CAT}: step 0")
@@ -247,7 +251,7 @@ def test_a_cell_of_the_grid_is_shown_above_by_enter_and_by_click(reader):
     expect(reader.where).to_contain_text(f"{DOG}: step 30")
     expect(cells.last).to_have_attribute("aria-current", "true")
     reader.press("ArrowLeft", "ArrowUp")
-    assert reader.active("(element) => element.dataset.name") == "cell 0 0"
+    assert reader.active("(element) => element.dataset.name") == "cell 0 25"
 
 
 def test_a_viewer_that_the_page_renews_goes_on_where_its_reader_was(reader):
@@ -262,7 +266,7 @@ def test_a_viewer_that_the_page_renews_goes_on_where_its_reader_was(reader):
 
 def test_a_table_that_changes_is_shown_anew(reader):
     drawn = "() => document.querySelector('rollout-viewer').shadowRoot.querySelectorAll('td img').length"
-    assert reader.page.evaluate(drawn) == 7
+    assert reader.page.evaluate(drawn) == 12
     reader.viewer.locator("script").evaluate(
         """(script) => {
           const table = JSON.parse(script.textContent);
@@ -270,8 +274,23 @@ def test_a_table_that_changes_is_shown_anew(reader):
           script.textContent = JSON.stringify(table);
         }"""
     )
-    reader.page.wait_for_function(f"{drawn} === 4".replace("() => ", ""))
+    reader.page.wait_for_function(f"{drawn} === 9".replace("() => ", ""))
     expect(reader.stage.get_by_text("not drawn")).to_be_visible()
+
+
+def test_arms_that_end_at_other_steps_are_compared_at_their_ends(reader):
+    reader.viewer.locator("script").evaluate(
+        """(script) => {
+          const table = JSON.parse(script.textContent);
+          table.runs[1].spots = table.runs[1].spots.filter(([step]) => step === 0);
+          script.textContent = JSON.stringify(table);
+        }"""
+    )
+    expect(reader.where).to_contain_text("step 0")
+    reader.viewer.get_by_role("combobox", name="Step").select_option(label="each run's last")
+    expect(reader.viewer.locator(".names")).to_have_text("Teacher-forced, step 30Rollout, step 0")
+    expect(reader.stage.locator("img").last).to_have_attribute("alt", re.compile("Rollout, step 0,"))
+    assert reader.colours(0.2, 0.8) == [ORANGE, GRAY]
 
 
 def test_nothing_drawn_yet_is_said(reader):
