@@ -23,6 +23,9 @@ from core.runs.lock import training_in_progress
 
 KINDS = [("A finished training", "run"), ("The base model", "base"), ("A LoRA file", "file")]
 RESULTS = ("summary", "audit", "training", "short", "free", "samples")
+CHOSEN = ("target", "key", "number")
+"""The training, the inspection and the pair that are chosen. Plain texts: a list that another look has just replaced
+would refuse a value that it does not hold."""
 NOTHING = (
     "Nothing inspected yet. The base model of the settings can be inspected before any training, and any LoRA file "
     "without one."
@@ -36,6 +39,8 @@ INTRODUCTION = (
 
 def build(parts: Parts) -> None:
     """Makes the tab's components."""
+    for slot in CHOSEN:
+        parts[f"inspect.{slot}"] = gr.Textbox(value="", visible=False, label=slot)
     with gr.Row(elem_classes=["rw-columns"]):
         with gr.Column(scale=5, min_width=320):
             gr.Markdown("## What to inspect", elem_classes=["rw-heading"])
@@ -100,31 +105,35 @@ def _register(parts: Parts) -> None:
             Live(f"inspect.{name}", "inspect", given, filled, lambda known, *values: render(parts, known, *values))
         )
 
-    live("choices", ["run", "shown"], ["run", "shown"], render_choices)
-    live("state", ["shown", "kind"], ["state", "stop", "start"], render_state)
-    live("result", ["shown", "pair"], [*RESULTS, "films", "pair", "film"], render_result)
+    live("choices", ["target", "key"], ["run", "shown", "target", "key"], render_choices)
+    live("state", ["key", "kind"], ["state", "stop", "start"], render_state)
+    live("result", ["key", "number"], [*RESULTS, "films", "pair", "film"], render_result)
 
 
 def wire(parts: Parts) -> None:
     """Binds the tab's events."""
     kind, tick = parts["inspect.kind"], parts.chains["tick"]
-    message, shown = parts["inspect.message"], parts["inspect.shown"]
-    targets = [parts[f"inspect.{slot}"] for slot in ("run", "path", "upload")]
-    kind.input(show_kind, kind, [*targets, message], **QUIET).then(**tick)
-    shown.input(**tick)
+    message, (target, key, number) = parts["inspect.message"], [parts[f"inspect.{slot}"] for slot in CHOSEN]
+    own = [parts[f"inspect.{slot}"] for slot in ("run", "path", "upload")]
+    kind.input(show_kind, kind, [*own, message], **QUIET).then(**tick)
+    parts["inspect.run"].input(lambda name: name, parts["inspect.run"], target, **QUIET)
+    parts["inspect.shown"].input(lambda name: name, parts["inspect.shown"], key, **QUIET).then(**tick)
     parts["inspect.pair"].input(
-        lambda key, pair: show_film(parts, key, pair), [shown, parts["inspect.pair"]], parts["inspect.film"], **QUIET
+        lambda key, pair: (str(pair), show_film(parts, key, str(pair))),
+        [key, parts["inspect.pair"]],
+        [number, parts["inspect.film"]],
+        **QUIET,
     )
     parts["inspect.start"].click(
         lambda what, run, path, *raw: start(parts, what, run, path, raw),
-        [kind, *targets[:2], *parts.options],
-        [shown, message],
+        [kind, target, parts["inspect.path"], *parts.options],
+        [key, message],
         **ACT,
     ).then(**tick)
     parts["inspect.upload"].upload(
         lambda path: upload(parts, path), parts["inspect.upload"], [parts["inspect.path"], message], **ACT
     )
-    parts["inspect.stop"].click(lambda key: stop(parts, key), shown, message, **ACT).then(**tick)
+    parts["inspect.stop"].click(lambda key: stop(parts, key), key, message, **ACT).then(**tick)
 
 
 def show_kind(what: str) -> list[Any]:
@@ -142,7 +151,7 @@ def start(parts: Parts, what: str, run: str | None, path: str | None, raw: Any) 
         key = begin(parts.workbench, what, run, path, config)
     except WorkbenchError as error:
         return [gr.skip(), _told("Inspect", error)]
-    return [gr.Dropdown(choices=listed(parts.workbench.workspace), value=key), ""]
+    return [key, ""]
 
 
 def upload(parts: Parts, path: str) -> tuple[Any, str]:
@@ -172,16 +181,16 @@ def _told(title: str, error: WorkbenchError) -> str:
     return checklist([("fail", title, str(error))])
 
 
-def render_choices(parts: Parts, known: str, run: str | None, shown: str | None) -> Rendered:
+def render_choices(parts: Parts, known: str, target: str, key: str) -> Rendered:
     """Trainings to inspect, and inspections to show; what is chosen stays, else the newest."""
     workspace = parts.workbench.workspace
     runs, found = inspectable(workspace), listed(workspace)
-    signature = repr((runs, found))
-    values = [_kept(run, runs), _kept(shown, found)]
-    if signature == known and values == [run, shown]:
+    values = [_kept(target, runs), _kept(key, found)]
+    signature = repr((runs, found, values))
+    if signature == known:
         return known, None
     updates = [gr.Dropdown(choices=choices, value=value) for choices, value in zip((runs, found), values, strict=True)]
-    return signature, updates
+    return signature, [*updates, *("" if value is None else value for value in values)]
 
 
 def _kept(value: str | None, choices: list[tuple[str, str]]) -> str | None:
@@ -189,7 +198,7 @@ def _kept(value: str | None, choices: list[tuple[str, str]]) -> str | None:
     return value if value in names else next(iter(names), None)
 
 
-def render_state(parts: Parts, known: str, shown: str | None, what: str) -> Rendered:
+def render_state(parts: Parts, known: str, shown: str, what: str) -> Rendered:
     """How far the shown inspection is, or why it failed; [Inspect] with what it takes, [Stop] while it runs."""
     workspace = parts.workbench.workspace
     folder = find(workspace, _kept(shown, listed(workspace)))
@@ -229,7 +238,7 @@ def state_html(folder: RunFolder, state: Any) -> str:
     return f'<div role="status">{paragraph(words)}{progress(state.status.progress, words)}</div>'
 
 
-def render_result(parts: Parts, known: str, shown: str | None, pair: int | None) -> Rendered:
+def render_result(parts: Parts, known: str, shown: str, number: str) -> Rendered:
     """Everything that the shown inspection found out."""
     workspace = parts.workbench.workspace
     key = _kept(shown, listed(workspace))
@@ -248,7 +257,7 @@ def render_result(parts: Parts, known: str, shown: str | None, pair: int | None)
         return signature, _blank(_told("Inspection", error))
     publish_inspection(folder)
     workbench, pairs = parts.workbench, pairs_of(found)
-    value = pair if pair in pairs else next(iter(pairs), None)
+    value = next((pair for pair in pairs if str(pair) == number), next(iter(pairs), None))
     return signature, [
         summary_html(workbench, found),
         audit_part(found),
@@ -257,7 +266,7 @@ def render_result(parts: Parts, known: str, shown: str | None, pair: int | None)
         free_part(workbench, found),
         samples_part(found),
         gr.Column(visible=bool(pairs)),
-        gr.Dropdown(choices=[(f"Pair {number + 1}", number) for number in pairs], value=value),
+        gr.Dropdown(choices=[(f"Pair {pair + 1}", pair) for pair in pairs], value=value),
         film_html(found, value) if value is not None else "",
     ]
 
@@ -266,12 +275,12 @@ def _blank(text: str) -> list[Any]:
     return [text, *("" for _ in RESULTS[1:]), gr.Column(visible=False), gr.Dropdown(choices=[], value=None), ""]
 
 
-def show_film(parts: Parts, key: str, pair: int | None) -> str:
+def show_film(parts: Parts, key: str, number: str) -> str:
     """The strips of another pair."""
     folder = find(parts.workbench.workspace, key)
-    if folder is None or pair is None:
+    if folder is None or not number.isdecimal():
         return empty("No film strips to show.")
     try:
-        return film_html(read_inspection(folder), pair)
+        return film_html(read_inspection(folder), int(number))
     except WorkbenchError as error:
         return _told("Inspection", error)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.bench import BENCHES
 from core.cli.common import WorkspaceOption, app, open_workspace
 
 
@@ -30,9 +31,7 @@ def options() -> None:
 
 @app.command()
 def bench(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="calls, steps, visited, memory, forecast or page; default: all.")
-    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help=f"{', '.join(BENCHES)}; default: all.")] = None,
 ) -> None:
     """Measures what the README claims; run it with nothing else on the machine."""
     from core.bench import run_benches

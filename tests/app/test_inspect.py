@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -32,8 +33,8 @@ RESULTS = [f"inspect.{slot}" for slot in ("summary", "audit", "training", "short
 
 
 def look(parts, folder=None, **more):
-    shown = None if folder is None else key_of(parts.workbench.workspace, folder)
-    return look_at(parts, "inspect", **{"inspect.kind": "run", "inspect.shown": shown, **more})
+    key = "" if folder is None else key_of(parts.workbench.workspace, folder)
+    return look_at(parts, "inspect", **{"inspect.kind": "run", "inspect.key": key, **more})
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_finished_inspection_shows_audit_metrics_strips_and_plots(parts, works
     assert outputs["inspect.film"].count("<img") == 12
     assert outputs["inspect.films"].visible
     assert look_at(parts, "inspect", seen, **{
-        "inspect.kind": "run", "inspect.run": None, "inspect.shown": outputs["inspect.shown"].value,
+        "inspect.kind": "run", "inspect.key": outputs["inspect.key"],
     }) == ({}, seen)  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def test_the_newest_inspection_is_shown_when_none_is_chosen(parts, workspace):
     time.sleep(0.01)
     newest = inspected(workspace)
     outputs, _ = look(parts)
-    assert outputs["inspect.shown"].value == key_of(workspace, newest)
+    assert outputs["inspect.shown"].value == outputs["inspect.key"] == key_of(workspace, newest)
     assert "LoRA file my-cat" in outputs["inspect.summary"]
 
 
@@ -114,7 +115,7 @@ def test_the_base_model_and_the_lora_have_a_column_each(parts, workspace):
 
 
 def test_film_strips_tell_timestep_path_and_distance_for_people_who_do_not_see_them(parts, workspace):
-    html = look(parts, inspected(workspace), **{"inspect.pair": 1})[0]["inspect.film"]
+    html = look(parts, inspected(workspace), **{"inspect.number": "1"})[0]["inspect.film"]
     texts = re.findall(r'<img [^>]*alt="([^"]+)"', html)
     assert "With the LoRA, pair 2, own path, estimate at timestep 50" in texts
     assert len(texts) == len(set(texts)) == 12
@@ -127,10 +128,11 @@ def test_film_strips_tell_timestep_path_and_distance_for_people_who_do_not_see_t
 
 def test_another_pair_shows_its_own_pictures(parts, workspace):
     key = key_of(workspace, inspected(workspace))
-    first, second = (inspect.show_film(parts, key, pair) for pair in (0, 1))
+    first, second = (inspect.show_film(parts, key, pair) for pair in ("0", "1"))
     assert "adapter-own-1-0.png" in second
     assert "adapter-own-1-0.png" not in first
-    assert "No film strips" in inspect.show_film(parts, "runs/gone/inspection", 0)
+    assert "No film strips" in inspect.show_film(parts, "runs/gone/inspection", "0")
+    assert "No film strips" in inspect.show_film(parts, key, "None")
 
 
 def test_only_the_pictures_of_an_inspection_are_served(parts, workspace):
@@ -178,8 +180,6 @@ def test_a_lora_that_shrinks_its_samples_is_an_alarm(parts, workspace, monkeypat
 
 
 def shrunk():
-    from dataclasses import replace
-
     return replace(ADAPTER, chain=replace(ADAPTER.chain, v=-0.4))
 
 
@@ -205,9 +205,9 @@ def ended(folder, seconds=20.0):
 
 def test_an_inspection_is_started_watched_and_stopped_from_the_page(parts, workspace, demo, monkeypatch):
     pretend(monkeypatch, waits_for(workspace.root / "inspections" / "base-embedded" / "stop"))
-    shown, said = inspect.start(parts, "base", None, None, values_of(demo))
-    assert (shown.value, said) == ("inspections/base-embedded", "")
-    folder = find(workspace, shown.value)
+    key, said = inspect.start(parts, "base", None, None, values_of(demo))
+    assert (key, said) == ("inspections/base-embedded", "")
+    folder = find(workspace, key)
     assert folder.config() == demo
     outputs, _ = look(parts, folder)
     assert "Inspecting base" in outputs["inspect.state"]
@@ -215,7 +215,7 @@ def test_an_inspection_is_started_watched_and_stopped_from_the_page(parts, works
     assert outputs["inspect.stop"].visible
     assert not outputs["inspect.start"].interactive
     assert "in progress" in inspect.start(parts, "base", None, None, values_of(demo))[1]
-    assert inspect.stop(parts, shown.value) == ""
+    assert inspect.stop(parts, key) == ""
     assert ended(folder).label == "stopped"
     outputs, _ = look(parts, folder)
     assert "stopped" in outputs["inspect.state"]
@@ -224,9 +224,9 @@ def test_an_inspection_is_started_watched_and_stopped_from_the_page(parts, works
 
 def test_an_inspection_that_fails_tells_why(parts, workspace, demo, monkeypatch):
     pretend(monkeypatch, "print('error: no room on the disk'); raise SystemExit(1)")
-    shown, _ = inspect.start(parts, "base", None, None, values_of(demo))
-    ended(find(workspace, shown.value))
-    html = look(parts, find(workspace, shown.value))[0]["inspect.state"]
+    key, _ = inspect.start(parts, "base", None, None, values_of(demo))
+    ended(find(workspace, key))
+    html = look(parts, find(workspace, key))[0]["inspect.state"]
     assert 'role="alert"' in html
     assert "no room on the disk" in html
 
@@ -327,7 +327,7 @@ def test_a_probe_that_comes_later_is_shown_in_the_runs_map(parts, workspace, tra
     folder = inspected(workspace, trained)
     before, seen = look(parts, folder)
     write_probe(trained, 60, -0.2)
-    after, _ = look_at(parts, "inspect", seen, **{"inspect.kind": "run", "inspect.shown": key_of(workspace, folder)})
+    after, _ = look_at(parts, "inspect", seen, **{"inspect.kind": "run", "inspect.key": key_of(workspace, folder)})
     assert before["inspect.training"] != after["inspect.training"]
 
 

@@ -122,8 +122,10 @@ def test_a_command_that_is_typed_wrong_is_bad_input(typed, words):
 
 
 @pytest.mark.parametrize(
-    "command", ["presets", "options", "train", "run", "resume", "ab", "forecast", "sample", "status", "stop", "bench"]
-)
+    "command",
+    ["presets", "options", "train", "run", "resume", "ab", "forecast", "sample", "status", "stop", "bench", "inspect",
+     "score", "report"],
+)  # fmt: skip
 def test_every_command_has_help(typed, command):
     code, out, _ = typed(command, "--help")
     assert code == 0
