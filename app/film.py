@@ -36,21 +36,25 @@ def film_html(found: Inspection, pair: int) -> str:
 
 
 def _film(found: Inspection, name: str, true: Strip, own: Strip, longest: float) -> str:
-    head = "".join(f'<th scope="col">{timestep:.0f}</th>' for timestep in own.timesteps)
+    times = "".join(f'<th scope="col">{timestep:.0f}</th>' for timestep in own.timesteps)
     clean = found.clean[own.pair] if own.pair < len(found.clean) else None
     last = _cell(found, clean, f"Pair {own.pair + 1}: the training picture itself", rows=2) if clean else ""
-    rows = (
-        f'<tr><th scope="row" class="rw-head">True path<small>teacher-forced</small></th>{_pictures(found, name, true)}{last}</tr>'
-        f'<tr><th scope="row" class="rw-head">Own path<small>from the same noise</small></th>{_pictures(found, name, own)}</tr>'
-        f'<tr><th scope="row" class="rw-head">Distance<small>latent rms</small></th>{_bars(own.distance, longest)}</tr>'
-        f'<tr><th scope="row" class="rw-head">V of its state<small>nats</small></th>{_numbers(own.v)}</tr>'
+    rows = "".join(
+        f'<tr><th scope="row" class="rw-head">{head}<small>{note}</small></th>{cells}</tr>'
+        for head, note, cells in (
+            ("True path", "teacher-forced", _pictures(found, name, true) + last),
+            ("Own path", "from the same noise", _pictures(found, name, own)),
+            ("Distance", "latent rms", _bars(own.distance, longest)),
+            ("V of its state", "nats", _numbers(own.v)),
+        )
     )
     title = f"{name}: estimates of the clean picture at each timestep, noise on the left"
     end = '<th scope="col">picture</th>' if clean else ""
     return (
         f'<section><h3>{escape(name)}</h3><div class="rw-scroll" tabindex="0" role="region" '
-        f'aria-label="Film strip, {escape(title)}"><table class="rw-film"><caption>{escape(title)}</caption><thead><tr>'
-        f'<th scope="col" class="rw-head">Timestep</th>{head}{end}</tr></thead><tbody>{rows}</tbody></table></div></section>'
+        f'aria-label="Film strip, {escape(title)}"><table class="rw-film"><caption>{escape(title)}</caption>'
+        f'<thead><tr><th scope="col" class="rw-head">Timestep</th>{times}{end}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
     )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.audit import audit_html, misfit_html
-from app.html import checklist, escape, figures, paragraph, sentences
+from app.html import checklist, escape, figures, paragraph, progress, sentences
 from app.metrics import FREE, SAMPLES, SHORT, metrics_table
 from app.workbench import Workbench
 from core.models.lora_path import SUFFIX
 from core.runs.alarms import alarms_at, alarms_of, reference_of
 from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
-from core.runs.inspections import Inspection
+from core.runs.inspections import Inspection, request_of
+from core.runs.status import State
 
 SHORT_PLOTS = ("drift_m1_timestep", "drift_lag", "drift_epsilon", "drift_recovery", "drift_restoring", "drift_bands")
 FREE_PLOTS = ("drift_free",)
@@ -24,6 +25,23 @@ BASE, ADAPTER = "Base model", "With the LoRA"
 def label_of(found: Inspection) -> str:
     """What plots call the thing that was inspected."""
     return "base model" if found.what == "base" else found.target.rpartition("/")[2].removesuffix(SUFFIX)
+
+
+def state_html(folder: RunFolder, state: State) -> str:
+    """Progress with an end, or how it ended; nothing for one that is done."""
+    asked = request_of(folder)
+    name = folder.name if asked is None else asked[1]
+    if state.label == "done":
+        return ""
+    if state.final:
+        hint = f"<p><strong>What to do:</strong> {escape(state.hint)}</p>" if state.hint else ""
+        cause = (
+            f"<strong>The inspection of {escape(name)} {escape(state.label)}</strong><pre>{escape(state.message)}</pre>"
+        )
+        return f'<div class="rw-problems" role="alert">{cause}{hint}</div>'
+    text = f"{state.message} ({state.status.progress:.0%})".replace("%", " %")
+    words = f"Inspecting {name}: {text}"
+    return f'<div role="status">{paragraph(words)}{progress(state.status.progress, words)}</div>'
 
 
 def summary_html(workbench: Workbench, found: Inspection) -> str:

@@ -17,7 +17,7 @@ from app.samples import samples_signature
 from app.scoreboard import costs_html, scores_html
 from app.sentences import LOOK_FOR
 from app.serve import publish
-from app.tabs import compare_export, compare_vote
+from app.tabs import compare_export, compare_scoring, compare_vote
 from app.viewer import pictures_html
 
 NOTHING = (
@@ -32,7 +32,7 @@ AXES = [
 SECTIONS = ("verdict", "pictures", "scores", "costs", "frontiers", "sweeps", "curves", "difference")
 NO_SWEEP = (
     "Not measured yet: scores at other numbers of sampling steps and at other guidance. A LoRA trained with rollout "
-    "may earn its cost in fewer sampling steps. This command measures them:"
+    "may earn its cost in fewer sampling steps. The button, or this command, measures them:"
 )
 
 
@@ -61,6 +61,7 @@ def build(parts: Parts) -> None:
     parts["compare.frontiers"] = text_output("frontiers")
     gr.Markdown("## Fewer sampling steps, more guidance", elem_classes=["rw-heading"])
     parts["compare.sweeps"] = text_output("sweeps")
+    compare_scoring.build(parts)
     gr.Markdown("## Over the training", elem_classes=["rw-heading"])
     parts["compare.axis"] = _radio(AXES, "Curves over", "axis")
     parts["compare.curves"] = text_output("curves")
@@ -70,6 +71,7 @@ def build(parts: Parts) -> None:
     inputs = [parts["selection"], *(parts[f"compare.{name}"] for name in ("pick", "view", "axis"))]
     shown = [parts[f"compare.{name}"] for name in ("pick", *SECTIONS)]
     shown += [*compare_vote.outputs(parts), *compare_export.outputs(parts)]
+    compare_scoring.follow(parts)
     parts.lives.append(Live("compare", "compare", inputs, shown, lambda known, *values: render(parts, known, *values)))
 
 
@@ -86,6 +88,7 @@ def wire(parts: Parts) -> None:
     """Binds the tab's events."""
     for name in ("pick", "view", "axis"):
         parts[f"compare.{name}"].input(**parts.chains["tick"])
+    compare_scoring.wire(parts)
     compare_vote.wire(parts)
     compare_export.wire(parts)
 

@@ -9,8 +9,16 @@ import gradio as gr
 
 from app.film import film_html, pairs_of
 from app.form import try_config
-from app.html import checklist, empty, escape, paragraph, progress
-from app.inspected import audit_part, free_part, samples_part, short_part, summary_html, training_part
+from app.html import checklist, empty
+from app.inspected import (
+    audit_part,
+    free_part,
+    samples_part,
+    short_part,
+    state_html,
+    summary_html,
+    training_part,
+)
 from app.inspection import begin, find, inspectable, keep_upload, listed, usual_seconds
 from app.journals import file_signature
 from app.parts import ACT, QUIET, Live, Parts, Rendered, text_output
@@ -18,7 +26,7 @@ from app.serve import publish_inspection
 from app.view import duration
 from core.errors import ConfigError, DataError, WorkbenchError
 from core.runs.folder import RunFolder
-from core.runs.inspections import FILE_NAME, inspection_state, read_inspection, request_of, stop_inspection
+from core.runs.inspections import FILE_NAME, inspection_state, read_inspection, stop_inspection
 from core.runs.lock import training_in_progress
 
 KINDS = [("A finished training", "run"), ("The base model", "base"), ("A LoRA file", "file")]
@@ -219,23 +227,6 @@ def start_button(parts: Parts, what: str, busy: str | None, label: str) -> gr.Bu
         return gr.Button(text, interactive=False)
     taken = usual_seconds(parts.workbench.workspace, what)
     return gr.Button("Inspect" if taken is None else f"Inspect (about {duration(taken)})", interactive=True)
-
-
-def state_html(folder: RunFolder, state: Any) -> str:
-    """Progress with an end, or how it ended; nothing for one that is done."""
-    asked = request_of(folder)
-    name = folder.name if asked is None else asked[1]
-    if state.label == "done":
-        return ""
-    if state.final:
-        hint = f"<p><strong>What to do:</strong> {escape(state.hint)}</p>" if state.hint else ""
-        cause = (
-            f"<strong>The inspection of {escape(name)} {escape(state.label)}</strong><pre>{escape(state.message)}</pre>"
-        )
-        return f'<div class="rw-problems" role="alert">{cause}{hint}</div>'
-    text = f"{state.message} ({state.status.progress:.0%})".replace("%", " %")
-    words = f"Inspecting {name}: {text}"
-    return f'<div role="status">{paragraph(words)}{progress(state.status.progress, words)}</div>'
 
 
 def render_result(parts: Parts, known: str, shown: str, number: str) -> Rendered:

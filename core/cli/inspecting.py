@@ -105,35 +105,61 @@ def score(
 ) -> None:
     """Scores finished runs in full, and at other sampling steps and guidance; what is there already is kept."""
     swept = _numbers("--steps", steps, 1, 1000, int), _numbers("--guidance", guidance, 1, 30, float)
-    runs = _finished(_runs(name, workspace))
-    from tqdm import tqdm
+    path, every = _runs(name, workspace)
+    runs = _finished(every)
+    from core.evaluation.sweep import plan_work
+    from core.runs.files import make_folder
+    from core.runs.heartbeat import StatusWriter
+    from core.runs.scoring import scoring_folder
+    from core.training.report import Report, recorded
 
-    from core.evaluation.sweep import Bases, carry_out, plan_work, steps_of, subject_for
-
+    folder = scoring_folder(path)
+    make_folder(folder.path)
     works = [plan_work(run, steps=swept[0], guidance=swept[1], samples=samples) for run in runs]
-    bases, subject = Bases.of(runs), None
-    with tqdm(total=steps_of(works, bases), unit="forward", mininterval=1.0) as bar:
+    status = StatusWriter(folder, phase="loading", message="loading the base model")
+    is_done, report = False, Report(folder, status)
+    with recorded(status), closing(report):
+        _score(works, report)
+        status.finish("done", message="scored")
+        is_done = True
+    if not is_done:
+        print("stopped: what was measured is kept")
+        raise typer.Exit(1)
 
-        def on_step() -> None:
-            bar.update()
 
-        for work in works:
-            count = 0
-            if work.missing:
-                subject = subject_for(work.run, subject)
-                count = sum(1 for _ in carry_out(work, bases, subject, on_step))
-            bar.write(f"{work.run.name}: {count} of {len(work.wanted)} measurements made, the others were there")
+def _score(works, report) -> None:
+    """Measures what runs lack, one run after another."""
+    from core.evaluation.sweep import Bases, carry_out, steps_of, subject_for
+
+    bases, subject = Bases.of(work.run for work in works), None
+    total, done = steps_of(works, bases), 0
+    report.phase("sampling", "scoring", total, "forward")
+
+    def on_step() -> None:
+        nonlocal done
+        done += 1
+        report.progress(done, total)
+
+    for work in works:
+        count = 0
+        if work.missing:
+            subject = subject_for(work.run, subject)
+            count = sum(1 for _ in carry_out(work, bases, subject, on_step))
+        print(f"{work.run.name}: {count} of {len(work.wanted)} measurements made, the others were there", flush=True)
 
 
 def _runs(name: str, workspace: Path | None):
-    """The runs of an experiment, or one run."""
+    """Folder and runs of an experiment, or of one run."""
     from core.runs.experiment_folder import FILE_NAME, Experiment, list_experiments
 
     path = Path(name).expanduser()
     if (path / FILE_NAME).is_file():
-        return [arm.run for arm in Experiment(path).arms]
+        return path.absolute(), [arm.run for arm in Experiment(path).arms]
     found = next((each for each in list_experiments(open_workspace(workspace)) if each.name == name), None)
-    return [find_run(name, workspace)] if found is None else [arm.run for arm in found.arms]
+    if found is not None:
+        return found.path, [arm.run for arm in found.arms]
+    run = find_run(name, workspace)
+    return run.path, [run]
 
 
 def _finished(runs):

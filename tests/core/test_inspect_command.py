@@ -12,12 +12,14 @@ from tiny_runs import run as train
 
 from core.__main__ import _guarded, app
 from core.config.flat import flatten
+from core.evaluation import sweep
 from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
 from core.runs.inspection import read_inspection
 from core.runs.inspections import inspection_folder, inspection_state, start_inspection
 from core.runs.process import request_stop
 from core.runs.records import read_records
+from core.runs.scoring import scoring_folder
 from core.runs.status import read_status
 from core.runs.workspace import Workspace
 
@@ -206,6 +208,27 @@ def test_an_experiment_is_scored_and_a_second_time_costs_nothing(typed, run, bas
     assert code == 0
     assert [line for line in out if "0 of 8" in line] == out
     assert [arm.drift_path.read_bytes() for arm in arms] == before
+
+
+def test_a_scoring_says_how_it_ended_and_keeps_what_it_measured_when_it_is_stopped(typed, run, monkeypatch):
+    words = ("score", "run", "--steps", "2", "--guidance", "1", "--samples", "2")
+    folder = scoring_folder(run.path)
+    real = sweep.carry_out
+
+    def stopped_after_one(work, *rest):
+        for count, record in enumerate(real(work, *rest)):
+            if count == 0:
+                request_stop(folder)
+            yield record
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, "carry_out", stopped_after_one)
+        assert typed(*words)[0] == 1
+    assert read_status(folder).phase == "stopped"
+    kept = [record for record in read_records(DriftRecord, run.drift_path) if record.scope != "checkpoint"]
+    assert 1 <= len(kept) < 6
+    assert typed(*words)[0] == 0
+    assert read_status(folder).phase == "done"
 
 
 @pytest.mark.parametrize(
