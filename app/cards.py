@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.entries import Arm, Entry
 from app.grouping import FEW, arm_and_seed, names_and_seeds
-from app.html import checklist, chip, escape, paragraph, progress, table
+from app.html import Level, checklist, chip, escape, paragraph, progress, table
 from app.journals import Journals
 from app.view import bar, doing, rate_text
 from app.workbench import Workbench
@@ -89,5 +89,5 @@ def alarm_notes(journals: Journals, arms: Sequence[Arm]) -> str:
         found += [(arm.label, event.text) for event in latest.values()]
     if not found:
         return ""
-    listed = [("warn", f"Drift alarm, {label}", f"{text}.") for label, text in found]
+    listed: list[tuple[Level, str, str]] = [("warn", f"Drift alarm, {label}", f"{text}.") for label, text in found]
     return f'<div role="status">{checklist(listed)}{paragraph(WHAT_TO_DO)}</div>'

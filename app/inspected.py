@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.audit import audit_html, misfit_html
-from app.html import checklist, escape, figures, paragraph, progress, sentences
+from app.html import Level, checklist, escape, figures, paragraph, progress, sentences
 from app.metrics import FREE, SAMPLES, SHORT, metrics_table
 from app.workbench import Workbench
 from core.models.lora_path import SUFFIX
@@ -47,7 +47,7 @@ def state_html(folder: RunFolder, state: State) -> str:
 def summary_html(workbench: Workbench, found: Inspection) -> str:
     """What was inspected and how, alarms, and what people should know about it."""
     what = {"run": f"Training {found.target}", "file": f"LoRA file {label_of(found)}", "base": "Base model"}[found.what]
-    alarms = [("warn", "Drift alarm", f"{text}.") for text in _alarms(workbench, found)]
+    alarms: list[tuple[Level, str, str]] = [("warn", "Drift alarm", f"{text}.") for text in _alarms(workbench, found)]
     lines = [f"Base model: {found.base_model}.", *_how(found.facts)]
     head = f'<div class="rw-heading"><h3>{escape(what)}</h3></div>'
     return f"{head}{sentences(lines)}{checklist(alarms) if alarms else ''}"

@@ -31,12 +31,12 @@ def main() -> None:
     parser.add_argument("--only", choices=("sheets", "page"), help="draw these only")
     arguments = parser.parse_args()
     workspace = arguments.workspace.resolve()
-    _train(workspace)
     if arguments.only != "page":
+        _train(workspace)
         comparison(workspace).save(PICTURES / "comparison.png", optimize=True)
         lora(workspace).save(PICTURES / "lora.png", optimize=True)
     if arguments.only != "sheets":
-        screenshots(workspace)
+        screenshots(ROOT / ".build" / "experiment")
 
 
 def _train(workspace: Path) -> None:
@@ -90,7 +90,7 @@ def lora(workspace: Path):
 
 
 def screenshots(workspace: Path) -> None:
-    """The page on the demo experiment, as a browser shows it."""
+    """The page on the experiment of docs/experiment.md (``make experiment``), as a browser shows it."""
     from playwright.sync_api import sync_playwright
 
     with socket.socket() as probe:
@@ -107,10 +107,10 @@ def screenshots(workspace: Path) -> None:
             )
             for scheme in ("light", "dark"):
                 tab = browser.new_page(viewport={"width": 1440, "height": 1000}, color_scheme=scheme)
-                for name in ("Configure", "Compare"):
+                for name in ("Configure", "Compare", "Inspect"):
                     tab.goto(f"http://127.0.0.1:{port}/")
                     tab.get_by_role("tab", name=name, exact=True).click()
-                    tab.wait_for_timeout(4000)
+                    tab.wait_for_timeout(6000)
                     tab.screenshot(path=PICTURES / f"page-{name.lower()}-{scheme}.png")
             browser.close()
     finally:

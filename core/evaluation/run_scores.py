@@ -110,6 +110,8 @@ def _common_step(runs: Sequence[RunRecords], planned: int | None) -> int | None:
 
 
 def _say_missing(run: RunRecords, step: int) -> None:
+    if run.pending:  # what it waits for is said already
+        return
     last = f"its last is at step {max(run.measured)}" if run.measured else "it has none yet"
     run.problems.append(f"{run.name} has no drift measurement at step {step}: {last}.")
 
