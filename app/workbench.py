@@ -33,6 +33,7 @@ from core.runs.experiment import (
     start_experiment,
     stop_experiment,
 )
+from core.runs.experiment_folder import Experiment
 from core.runs.folder import RunFolder
 from core.runs.lock import starting, training_in_progress
 from core.runs.measurement import Measurement, find_measurement
@@ -214,7 +215,7 @@ class Workbench:
         """
         found = [(run.created, run.title, f"runs/{run.name}") for run in self.workspace.runs()]
         for experiment in list_experiments(self.workspace):
-            title = f"{experiment.title} ({len(experiment.arms)} arms)"
+            title = f"{experiment.title} ({counted(experiment)})"
             found.append((experiment.created, title, f"experiments/{experiment.name}"))
         alike = Counter(title for _, title, _ in found)
         return [
@@ -269,3 +270,10 @@ class Workbench:
 
 def _flat_block(block: str, values: Mapping[str, object]) -> dict[str, object]:
     return {flat_name(block, field): value for field, value in values.items()}
+
+
+def counted(experiment: Experiment) -> str:
+    """How many arms an experiment has, and over how many training seeds."""
+    names = {arm.arm for arm in experiment.arms}
+    seeds = len({arm.seed for arm in experiment.arms})
+    return f"{len(names)} arms × {seeds} seeds" if seeds > 1 else f"{len(names)} arms"

@@ -152,21 +152,24 @@ def _scored(runs: Sequence[RunRecords], steps: Sequence[int | None]) -> tuple[Ru
     _keep_alike(runs, cheap)
     wanted = [place for place, step in enumerate(steps) if step is not None]
     is_full = bool(wanted) and all(full[place] is not None for place in wanted)
+    lacking = [place for place in wanted if full[place] is None]
     if is_full and len({_setting(full[place]) for place in wanted}) > 1:
         is_full = False
-        for place in wanted:
-            runs[place].problems.append(f"{runs[place].name}: the full measurements were not all taken alike.")
-    elif not is_full and any(full[place] is not None for place in wanted):
-        for place in wanted:
-            if full[place] is None:
-                runs[place].problems.append(
-                    f"{runs[place].name} has no full measurement at step {steps[place]}: the cheap ones are compared."
-                )
+        _say_of_all(runs, wanted, "The full measurements were not all taken alike: the cheap ones are compared.")
+    elif 0 < len(lacking) < len(wanted):
+        some = f"{len(lacking)} of {len(wanted)} runs have no full measurement at their step"
+        _say_of_all(runs, lacking, f"{some}, {runs[lacking[0]].name} first: the cheap ones are compared.")
     chosen = {name: full if is_full and _has_all(full, wanted, name) else cheap for name in SCORES}
     return tuple(
         _run_scores(run, steps[place], {name: _value(source[place], name) for name, source in chosen.items()})
         for place, run in enumerate(runs)
     )
+
+
+def _say_of_all(runs: Sequence[RunRecords], places: Sequence[int], sentence: str) -> None:
+    """One sentence about several runs; a judgement repeats it once."""
+    for place in places:
+        runs[place].problems.append(sentence)
 
 
 def _record(run: RunRecords, step: int | None, scope: Literal["full", "checkpoint"]) -> DriftRecord | None:

@@ -163,7 +163,7 @@ def test_scores_come_from_the_full_measurement_only_where_every_run_has_it(arm):
     measure(plain.run, 20, -1.0, scope="full", g2=(0.1, 0.3))
     cheap = read_scores(runs)
     assert [run.values["v_end"] for run in cheap] == [20.0, 20.0]
-    assert "rollout-s42 has no full measurement" in cheap[1].problems[-1]
+    assert "1 of 2 runs have no full measurement at their step, rollout-s42 first" in cheap[1].problems[-1]
     measure(rollout.run, 20, -2.0, scope="full", g2=(0.5, 0.7))
     whole = read_scores(runs)
     assert [run.values["v_end"] for run in whole] == [-1.0, -2.0]
