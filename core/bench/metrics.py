@@ -1,6 +1,7 @@
 """What the metrics at a checkpoint take, beside the training between two checkpoints."""
 
 from pathlib import Path
+from typing import Any
 
 from core.bench import figure
 from core.bench.network import demo_loop, seconds, throw_away
@@ -16,7 +17,7 @@ def measure() -> None:
     """Prints the demo's, for the arm whose steps are the shortest, and for rollout."""
     validation = load_preset("demo").config.validation
     every = validation.validation_steps
-    changes = {
+    changes: dict[str, Any] = {
         "with_prior_preservation": True, "drift_pairs": validation.drift_pairs,
         "drift_samples": validation.drift_samples,
     }  # fmt: skip

@@ -58,12 +58,13 @@ class ChainScores:
         """Reads what ``asdict`` gave; what is missing is NaN or empty."""
         plain = ("v", "high", "nearest", "nearest_least", "diversity", "energy_distance", "energy_p", "guidance")
         listed = ("v_channels", "mean_channels", "bands")
+        values: dict[str, Any] = {name: fields.number(data, name) for name in plain}
+        values |= {name: fields.numbers(data, name) for name in listed}
         return cls(
             samples=fields.count(data, "samples"),
             inference_steps=fields.count(data, "inference_steps"),
             adherence=fields.optional(data, "adherence"),
-            **{name: fields.number(data, name) for name in plain},
-            **{name: fields.numbers(data, name) for name in listed},
+            **values,
         )
 
 
@@ -141,6 +142,8 @@ class DriftRecord:
         chain, scope = data.get("chain"), data.get("scope")
         listed = ("grid", "m1", "v", "lag", "lag_residual", "epsilon_norm", "g0", "g1", "g2", "restoring")
         listed += ("restoring_noise", "free_grid", "free_v")
+        values: dict[str, Any] = {name: fields.numbers(data, name) for name in listed}
+        values |= {name: fields.rows(data, name) for name in ("v_channels", "bands", "free_bands")}
         return cls(
             step=fields.step(data),
             scope=cast("Scope", scope) if scope in get_args(Scope) else "checkpoint",
@@ -149,8 +152,7 @@ class DriftRecord:
             chain=ChainScores.from_dict(chain) if isinstance(chain, dict) and "samples" in chain else None,
             pairs=fields.count(data, "pairs"),
             seconds=fields.number(data, "seconds"),
-            **{name: fields.numbers(data, name) for name in listed},
-            **{name: fields.rows(data, name) for name in ("v_channels", "bands", "free_bands")},
+            **values,
         )
 
     def to_dict(self) -> dict[str, Any]:
