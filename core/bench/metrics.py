@@ -23,7 +23,7 @@ def measure() -> None:
     }  # fmt: skip
     for label, arm in (("teacher forcing", {"scheduled_sampling_max_step_offset": 0}), ("rollout", {})):
         with throw_away() as folder:
-            loop = demo_loop(Path(folder), **changes, **arm)
+            loop = demo_loop(Path(folder), **(changes | arm))
             step = seconds(loop.take_step, STEPS)
             with evaluation_mode(loop.parts.family.network):
                 metrics = seconds(lambda loop=loop: probe(loop.parts, lambda: None), PROBES, warmup=1)
