@@ -86,14 +86,13 @@ def render(experiment: Experiment) -> None:
 
 def generated(experiment: Experiment) -> str:
     """Verdict, tables and pictures, as the report has them."""
-    steps, compute = (judge_experiment(experiment, view) for view in ("steps", "compute"))
+    steps = judge_experiment(experiment)
     command = " ".join(["python -m core", *AB, "--name", f'"{NAME}"'])
     parts = [
         f"```sh\n{command}\npython -m core score orange-cat {' '.join(SCORE)}\npython -m core report orange-cat\n```",
         "### Verdict", *_verdict(steps), "### Scores at the planned end of each run",
         _markdown(score_table(steps.runs, steps.judgement)), *_unmeasured(steps),
-        "### The same at equal compute", *_verdict(compute)[:1],
-        _markdown(score_table(compute.runs, compute.judgement)), "### Costs", _markdown(cost_table(steps.runs)),
+        "### Costs", _markdown(cost_table(steps.runs)),
         "### Pictures\n\n![First prompts of every arm](../assets/pictures/experiment-sheet.png)",
         *(f"![{words}](../assets/pictures/experiment-{name})" for name, words in PLOTS.items()),
     ]  # fmt: skip
