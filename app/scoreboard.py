@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.html import empty, escape, paragraph, table
 from core.evaluation.verdict import Comparison, Judgement, RunScores
 from core.report.facts import VIEWS
-from core.report.words import HOW_TESTED, MISSING, arm_labels, cost_table, score_table, unmeasured
+from core.report.words import HOW_TESTED, MISSING, NO_WEIGHTS, arm_labels, cost_table, score_table, unmeasured
 from core.runs.scores import SCORES, Score
 
 BETTER = {
@@ -43,7 +43,7 @@ def scores_html(runs: Sequence[RunScores], judgement: Judgement | None, view: st
     scores = table(["Score", *map(escape, labels.values())], rows, caption, raw=True)
     lacking = unmeasured(runs)
     without = paragraph(f"Not measured: {', '.join(lacking)}.") if lacking else ""
-    return f'{how}<div id="scores-table">{scores}</div>{without}{_folded(runs, judgement)}'
+    return f'{how}<div id="scores-table">{scores}</div>{without}{empty(NO_WEIGHTS)}{_folded(runs, judgement)}'
 
 
 def steps_used(runs: Sequence[RunScores]) -> str:

@@ -13,7 +13,7 @@ from core.report.judged import Judged
 from core.report.manifest import viewer_html, viewer_script
 from core.report.markup import bullets, escape, figure, links, paragraph, section, table
 from core.report.plots import Drawn
-from core.report.words import cost_table, score_table, unmeasured, verdict_lines
+from core.report.words import NO_WEIGHTS, cost_table, score_table, unmeasured, verdict_lines
 from core.runs.experiment_folder import ArmRun
 from core.runs.scores import SCORES
 
@@ -105,7 +105,9 @@ def _scores(content: Content) -> str:
     missing = unmeasured(content.judged.runs)
     note = paragraph(f"Not measured in any run: {', '.join(missing)}.", "soft") if missing else ""
     files = links({name: f"data/{name}" for name in content.data}, "Numbers")
-    return section("Scores", table(head, rows, "Scores of each arm") if rows else "", note, files)
+    return section(
+        "Scores", table(head, rows, "Scores of each arm") if rows else "", note, paragraph(NO_WEIGHTS, "soft"), files
+    )
 
 
 def _costs(content: Content) -> str:

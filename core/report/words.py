@@ -15,6 +15,7 @@ Table = tuple[list[str], list[list[str]]]
 MISSING = "not measured"
 INCOMPLETE = "not all seeds"
 NONE = "–"
+NO_WEIGHTS = "DINO, CLIP-I, CLIP-T and LPIPS are not measured: they need weights that do not ship with the workbench."
 HOW_TESTED = (
     "The training seed is the unit: a run has one number per score, and runs of one seed are a pair. One comparison "
     "was declared before training, and only it gets a verdict: an exact sign-flip test over the seeds, "
