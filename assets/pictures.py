@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "assets" / "pictures"
 EXPERIMENT = "demo-ab"
 ARMS = {"teacher-forced": "teacher-forced", "rollout": "rollout", "too-long": "rollout,\ntoo long"}
+BEGINS = {"Inspect": "Trajectory: what it sees"}
+"""Words at which a tab's picture begins, where that is not its top."""
 WITHOUT_PRIOR = "demo-without-prior"
 
 
@@ -111,7 +113,14 @@ def screenshots(workspace: Path) -> None:
                     tab.goto(f"http://127.0.0.1:{port}/")
                     tab.get_by_role("tab", name=name, exact=True).click()
                     tab.wait_for_timeout(6000)
-                    tab.screenshot(path=PICTURES / f"page-{name.lower()}-{scheme}.png")
+                    top = tab.get_by_text(BEGINS[name]).first.bounding_box() if name in BEGINS else None
+                    clip = {
+                        "x": 0,
+                        "y": 0 if top is None else top["y"] - 30,
+                        "width": 1440,
+                        "height": 1400 if name == "Compare" else 1000,
+                    }
+                    tab.screenshot(path=PICTURES / f"page-{name.lower()}-{scheme}.png", full_page=True, clip=clip)
             browser.close()
     finally:
         server.terminate()
