@@ -13,11 +13,11 @@ from app.html import Level, checklist, empty, escape, paragraph, table
 from app.journals import Journals, file_signature
 from app.pictures import config_of
 from app.workbench import Workbench
-from core.config.flat import difference, flatten
-from core.config.spec import option_specs, show_value
-from core.evaluation.verdict import Judgement, RunScores, View, judge
+from core.config.flat import flatten
+from core.config.spec import option_specs
+from core.evaluation.verdict import Judgement, RunScores, View
+from core.report.judged import judge_arms
 from core.report.words import verdict_lines
-from core.runs.arms import REFERENCE
 from core.runs.experiment import Experiment, find_experiment
 from core.runs.experiment_folder import ArmRun
 
@@ -95,17 +95,14 @@ def judgement_of(journals: Journals, chosen: Chosen, view: View) -> tuple[tuple[
     scores = journals.scores(chosen.runs, view, chosen.records)
     if chosen.experiment is None:
         return scores, None
-    return scores, judge(scores, primary=chosen.experiment.primary)
+    return scores, judge_arms(chosen.runs, scores, chosen.experiment.primary)
 
 
 def verdict_html(journals: Journals, chosen: Chosen) -> str:
     """What may be concluded, alarms, and what is missing."""
     scores, judgement = judgement_of(journals, chosen, "steps")
-    refused = undeclared(chosen)
     if judgement is None:
         lines, problems = [_why_no_verdict(chosen)], [line for run in scores for line in run.problems]
-    elif refused:
-        lines, problems = ["No verdict: the arms differ in more than they declare."], [*refused, *judgement.problems]
     else:
         lines, problems = list(verdict_lines(judgement)), list(judgement.problems)
     running = [entry.title for entry in chosen.entries if not entry.final]
@@ -135,29 +132,6 @@ def problems_html(problems: Sequence[str]) -> str:
     shown = checklist(found[:PROBLEMS_SHOWN])
     rest = found[PROBLEMS_SHOWN:]
     return shown + (f"<details><summary>{len(rest)} more notes</summary>{checklist(rest)}</details>" if rest else "")
-
-
-def undeclared(chosen: Chosen) -> list[str]:
-    """A sentence for each arm of an experiment that differs from the reference in more than the two declare."""
-    if chosen.experiment is None:
-        return []
-    name = REFERENCE if REFERENCE in chosen.names else chosen.names[0]
-    reference = {run.seed: run for run in chosen.runs if run.arm == name}
-    found: dict[str, str] = {}
-    for run in chosen.runs:
-        beside = reference.get(run.seed)
-        if beside is None or beside is run:
-            continue
-        own, other = config_of(run.run), config_of(beside.run)
-        if own is None or other is None:
-            continue
-        declared = {*run.changes, *beside.changes}
-        foreign = {key: pair for key, pair in difference(other, own).items() if key not in declared}
-        if foreign:
-            changes = foreign.items()
-            told = "; ".join(f"{key} {show_value(theirs)} → {show_value(mine)}" for key, (theirs, mine) in changes)
-            found.setdefault(run.arm, f"{run.run.name} must differ from {beside.run.name} as declared only, got {told}")
-    return list(found.values())
 
 
 def difference_html(chosen: Chosen) -> str:

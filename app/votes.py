@@ -22,7 +22,7 @@ from app.html import escape, paragraph
 from app.samples import samples_of
 from core.runs.experiment import Experiment
 from core.runs.experiment_folder import ArmRun
-from core.runs.votes import Choice, Tally, Vote, read_votes
+from core.runs.votes import Choice, Vote, read_votes
 from core.samples.found import Spot
 
 KEPT = 500
@@ -177,18 +177,3 @@ def data_uri(path: Path) -> str:
     buffer = io.BytesIO()
     plain.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def tally_text(found: Tally, arm: str, reference: str) -> str:
-    """How the votes fell, in a sentence or two."""
-    decided = found.wins + found.losses
-    if decided + found.ties == 0:
-        return "No votes yet."
-    counted = f"{arm}: {found.wins}, {reference}: {found.losses}, can't tell: {found.ties}."
-    if decided == 0:
-        return counted
-    rate, low, high = (f"{share:.0%}".replace("%", " %") for share in (found.rate, found.low, found.high))
-    won = f"{arm} won {rate} of those that chose (95 % interval {low} to {high})."
-    if found.low <= 0.5 <= found.high:
-        return f"{counted} {won} The interval holds 50 %: so few votes don't tell the arms apart."
-    return f"{counted} {won} That is about these trainings: it says nothing about other training seeds."

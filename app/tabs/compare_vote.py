@@ -13,8 +13,9 @@ from app.comparison import chosen_of
 from app.html import empty, paragraph
 from app.parts import ACT, Parts, text_output
 from app.pictures import prompt_text
-from app.votes import compared_arms, next_pair, pair_html, pairs_of, tally_text, votes_path
+from app.votes import compared_arms, next_pair, pair_html, pairs_of, votes_path
 from core.errors import RunError
+from core.report.words import tally_text
 from core.runs.experiment import Experiment
 from core.runs.votes import Choice, read_votes, record_vote, tally
 

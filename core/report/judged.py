@@ -31,17 +31,24 @@ class Judged:
 
 
 def judge_experiment(experiment: Experiment, view: View = "steps") -> Judged:
-    """Reads and judges; arms that differ in more than they declare get no verdict and no comparison."""
-    arms = experiment.arms
-    runs = read_scores(arms, view=view)
-    judgement = judge(runs, primary=experiment.primary)
+    """Reads and judges an experiment as it lies there."""
+    runs = read_scores(experiment.arms, view=view)
+    return Judged(view, runs, judge_arms(experiment.arms, runs, experiment.primary))
+
+
+def judge_arms(arms: Sequence[ArmRun], runs: Sequence[RunScores], primary: str) -> Judgement:
+    """Judges an experiment's scores; arms that differ in more than they declare get no verdict and no comparison.
+
+    Args:
+        arms: Of the experiment.
+        runs: Their scores.
+        primary: The score that was declared.
+    """
+    judgement = judge(runs, primary=primary)
     refused = undeclared(arms)
     if refused:
-        problems = (*refused, *judgement.problems)
-        judgement = Judgement(judgement.primary, judgement.reference, REFUSED, (), problems)
-    else:
-        judgement = replace(judgement, problems=(*unreadable(arms), *judgement.problems))
-    return Judged(view, runs, judgement)
+        return Judgement(primary, judgement.reference, REFUSED, (), (*refused, *judgement.problems))
+    return replace(judgement, problems=(*unreadable(arms), *judgement.problems))
 
 
 def undeclared(arms: Sequence[ArmRun]) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from app.tabs.compare_vote import CHOICES, cast_vote, deal, show_tally
-from app.votes import KEPT, Ballots, compared_arms, data_uri, next_pair, pairs_of, tally_text, votes_path
-from core.runs.votes import Tally, Vote, read_votes, record_vote
+from app.votes import KEPT, Ballots, compared_arms, data_uri, next_pair, pairs_of, votes_path
+from core.runs.votes import Vote, read_votes, record_vote
 from tests.support.fabricated import make_experiment, write_sample
 
 CAT = ["experiments/orange-cat"]
@@ -147,17 +147,6 @@ def test_old_pairs_are_forgotten(workspace):
         last = ballots.hand_out(pair)
     assert ballots.take(first, "orange-cat") is None
     assert ballots.take(last, "orange-cat") == pair
-
-
-def test_the_tally_says_what_its_interval_means():
-    few = tally_text(Tally(2, 1, 4, 2 / 3, 0.2, 0.94), "rollout", "teacher-forced")
-    assert "rollout won 67 % of those that chose (95 % interval 20 % to 94 %)" in few
-    assert "holds 50 %" in few
-    many = tally_text(Tally(40, 5, 0, 40 / 45, 0.76, 0.95), "rollout", "teacher-forced")
-    assert "holds 50 %" not in many
-    assert "other training seeds" in many
-    assert tally_text(Tally(0, 0, 0, float("nan"), 0, 1), "a", "b") == "No votes yet."
-    assert "interval" not in tally_text(Tally(0, 0, 2, float("nan"), 0, 1), "a", "b")
 
 
 def test_a_choice_that_there_is_not_is_refused(experiment):
