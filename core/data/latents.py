@@ -40,6 +40,16 @@ class LatentSet:
     def __len__(self) -> int:
         return len(self.first)
 
+    @property
+    def pictures(self) -> Float[Tensor, "pictures c h w"]:
+        """One latent a picture, its first variant."""
+        return self.latents[self.first]
+
+    @property
+    def picture_prompts(self) -> tuple[str, ...]:
+        """The prompt of each picture, in their order."""
+        return tuple(self.prompts[place] for place in self.prompt.tolist())
+
 
 def to_tensor(picture: Image.Image) -> Float[Tensor, "3 height width"]:
     """8-bit RGB to -1..1."""

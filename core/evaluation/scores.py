@@ -1,6 +1,8 @@
 """The scores of finished samples, put together."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +18,8 @@ from core.evaluation.chain import (
 )
 from core.evaluation.energy_distance import energy_distance
 from core.runs.drift import ChainScores
+from core.samples.generate import Recipe
+from core.samples.latents import sample_latents
 
 
 def chain_scores(
@@ -50,3 +54,23 @@ def chain_scores(
         energy_distance=energy.distance,
         energy_p=energy.p,
     )
+
+
+def draw_and_score(
+    pipeline: Any, prompts: Sequence[str], clean: Float[Tensor, "m c h w"], recipe: Recipe, samples: int, seed: int,
+    on_step: Callable[[], None],
+) -> tuple[ChainScores, Float[Tensor, "n c h w"]]:  # fmt: skip
+    """Draws samples and scores them; also the samples, as clean latents.
+
+    Args:
+        pipeline: of the base model, with its adapter on or off.
+        prompts: of the training pictures, taken in turn.
+        clean: latents of the training pictures, one a picture.
+        recipe: how they are drawn.
+        samples: how many.
+        seed: of the first one's noise; the others follow.
+        on_step: called after each sampling step; an exception that it raises ends the drawing.
+    """
+    drawn = sample_latents(pipeline, prompts, range(seed, seed + samples), recipe, on_step=on_step)
+    scores = chain_scores(drawn, clean.float().cpu(), inference_steps=recipe.steps, guidance=recipe.guidance)
+    return scores, drawn

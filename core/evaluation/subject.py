@@ -15,13 +15,12 @@ from core.data.latents import LatentSet
 from core.evaluation.adherence import Colour, adherence, read_backgrounds
 from core.evaluation.drift import sampling_grid
 from core.evaluation.full import Material, full_forwards, full_record
-from core.evaluation.scores import chain_scores
+from core.evaluation.scores import draw_and_score
 from core.models.family import Family
 from core.models.lora_fit import without_lora
 from core.runs.drift import ChainScores, DriftRecord
 from core.samples.decode import decode
 from core.samples.generate import Recipe
-from core.samples.latents import sample_latents
 from core.samples.load import instance_latents, load_base
 
 PAIRS = 32
@@ -57,12 +56,12 @@ class Subject:
     @property
     def training(self) -> Float[Tensor, "pictures c h w"]:
         """One latent a training picture."""
-        return self.pictures.latents[self.pictures.first]
+        return self.pictures.pictures
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """Of the training pictures, in their order."""
-        return tuple(self.pictures.prompts[place] for place in self.pictures.prompt.tolist())
+        return self.pictures.picture_prompts
 
     def state(self, base: bool) -> AbstractContextManager:
         """Without the adapter, or with it where there is one."""
@@ -118,11 +117,9 @@ def chain_at(subject: Subject, samples: int, steps: int, guidance: float, on_ste
         guidance: classifier-free guidance; 1 is none.
         on_step: called after each sampling step; an exception that it raises ends the drawing.
     """
-    seeds = [subject.config.validation.validation_seed + index for index in range(samples)]
     recipe = Recipe(steps, guidance, subject.config.data.resolution)
-    pipeline, prompts = subject.family.pipeline, subject.prompts
-    drawn = sample_latents(pipeline, prompts, seeds, recipe, on_step=on_step)
-    scores = chain_scores(drawn, subject.training.float().cpu(), inference_steps=steps, guidance=guidance)
+    pipeline, prompts, seed = subject.family.pipeline, subject.prompts, subject.config.validation.validation_seed
+    scores, drawn = draw_and_score(pipeline, prompts, subject.training, recipe, samples, seed, on_step)
     if not subject.backgrounds:
         return scores
     asked = [prompts[index % len(prompts)] for index in range(samples)]

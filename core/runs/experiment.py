@@ -11,12 +11,12 @@ from typing import Any
 from core.config.run import RunConfig
 from core.errors import RunError, WorkbenchError
 from core.runs.arms import DEFAULT_ARMS, REFERENCE, Arm, at_seed, resolve_arms
+from core.runs.background import start_in_background
 from core.runs.driver import Command, Driver, Say, outcome
 from core.runs.experiment_folder import FILE_NAME, ArmRun, Experiment, find_experiment, list_experiments
 from core.runs.files import new_folder, to_json, write_whole
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
-from core.runs.launch import kill_group, launch, reap
 from core.runs.liveness import Identity
 from core.runs.lock import record_launch, starting
 from core.runs.process import GRACE_SECONDS, advance_stop, kill_run, request_stop, stop_run
@@ -217,14 +217,7 @@ def start_experiment(
     with starting(root):
         if derive_state(experiment.folder).label == "done":
             raise RunError(f'experiment must be one that is not done, got "{experiment.name}"; make a new one')
-        child = launch(experiment.folder, argv)
-        reap(experiment.folder, child)
-        try:
-            record_launch(root, f'experiment "{experiment.name}"', experiment.path, Identity.of(child.pid))
-        except RunError:
-            kill_group(child)
-            raise
-    return child.pid
+        return start_in_background(root, f'experiment "{experiment.name}"', experiment.folder, argv)
 
 
 def stop_experiment(experiment: Experiment, grace: float = GRACE_SECONDS) -> ExperimentState:

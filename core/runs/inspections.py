@@ -17,12 +17,11 @@ from core.config.run import RunConfig
 from core.errors import RunError
 from core.models.lora_path import DIFFUSERS_FILE, PEFT_FILE, lora_path
 from core.runs import fields
+from core.runs.background import start_in_background
 from core.runs.files import cannot_write, make_folder, new_folder, read_object, to_json, write_whole
 from core.runs.folder import RunFolder, folders_with
 from core.runs.inspection import FILE_NAME, Inspection, PathName, Strip, What, Which, pictures_dir, read_inspection
-from core.runs.launch import kill_group, launch, reap
-from core.runs.liveness import Identity
-from core.runs.lock import record_launch, starting
+from core.runs.lock import starting
 from core.runs.process import GRACE_SECONDS, advance_stop, stop_run
 from core.runs.status import State, live_process
 from core.runs.workspace import Workspace
@@ -155,13 +154,7 @@ def start_inspection(
         folder.log_path.unlink(missing_ok=True)  # an older error must not be taken for this one's
         argv = [sys.executable, "-m", "core", "inspect", *words, "--out", str(folder.path)]
         argv += ["--workspace", str(workspace.root)]
-        child = launch(folder, argv if command is None else command)
-        reap(folder, child)
-        try:
-            record_launch(workspace.root, "an inspection", folder.path, Identity.of(child.pid))
-        except RunError:
-            kill_group(child)
-            raise
+        start_in_background(workspace.root, "an inspection", folder, argv if command is None else command)
     return folder
 
 

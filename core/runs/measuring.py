@@ -10,11 +10,11 @@ from pathlib import Path
 from core.config.presets import save_config
 from core.config.run import RunConfig
 from core.errors import RunError
+from core.runs.background import start_in_background
 from core.runs.files import make_folder
 from core.runs.folder import RunFolder
-from core.runs.launch import Child, kill_group, launch, record_end
-from core.runs.liveness import Identity
-from core.runs.lock import record_launch, starting
+from core.runs.launch import Child, record_end
+from core.runs.lock import starting
 from core.runs.measurement import find_measurement, measurement_path
 from core.runs.status import State, derive_state, read_status, write_status
 
@@ -36,13 +36,7 @@ def start_measurement(root: Path, config: RunConfig, command: Sequence[str] | No
         save_config(config, folder.config_path)
         folder.log_path.unlink(missing_ok=True)  # an older error must not be taken for this one's
         argv = [sys.executable, "-m", "core", "forecast", str(folder.config_path), "--workspace", str(root)]
-        child = launch(folder, argv if command is None else command)
-        _reap(folder, child)
-        try:
-            record_launch(root, "a measurement", folder.path, Identity.of(child.pid))
-        except RunError:
-            kill_group(child)
-            raise
+        start_in_background(root, "a measurement", folder, argv if command is None else command, _reap)
 
 
 def measuring_folder(root: Path, config: RunConfig) -> RunFolder:

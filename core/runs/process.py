@@ -15,11 +15,11 @@ from typing import Any
 
 from core.errors import RunError
 from core.runs import journal
+from core.runs.background import start_in_background
 from core.runs.files import cannot_write, is_number, to_json
 from core.runs.folder import RunFolder
-from core.runs.launch import kill_group, launch, reap
 from core.runs.liveness import Identity, send_signal
-from core.runs.lock import record_launch, starting
+from core.runs.lock import starting
 from core.runs.records import record_event
 from core.runs.status import State, derive_state, live_process
 from core.runs.workspace import workspace_of
@@ -53,14 +53,7 @@ def start_run(
     with starting(workspace.root):
         if derive_state(folder).label == "done":
             raise RunError(f'run must be one that is not done, got "{name}"; make a new run of its config')
-        child = launch(folder, argv)
-        reap(folder, child)
-        try:
-            record_launch(workspace.root, f'run "{name}"', folder.path, Identity.of(child.pid))
-        except RunError:
-            kill_group(child)
-            raise
-    return child.pid
+        return start_in_background(workspace.root, f'run "{name}"', folder, argv)
 
 
 def request_stop(folder: RunFolder, grace: float = GRACE_SECONDS) -> None:

@@ -4,12 +4,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import RunError
+from core.runs.background import start_in_background
 from core.runs.files import make_folder
 from core.runs.folder import RunFolder
-from core.runs.launch import kill_group, launch, reap
-from core.runs.liveness import Identity
-from core.runs.lock import record_launch, starting
+from core.runs.lock import starting
 from core.runs.process import GRACE_SECONDS, advance_stop, stop_run
 from core.runs.status import State
 from core.runs.workspace import Workspace
@@ -39,13 +37,7 @@ def start_scoring(workspace: Workspace, path: Path, *, command: Sequence[str] | 
         make_folder(folder.path)
         folder.log_path.unlink(missing_ok=True)  # an older error must not be taken for this one's
         argv = [sys.executable, "-m", "core", "score", str(path), "--workspace", str(workspace.root)]
-        child = launch(folder, argv if command is None else command)
-        reap(folder, child)
-        try:
-            record_launch(workspace.root, "a scoring", folder.path, Identity.of(child.pid))
-        except RunError:
-            kill_group(child)
-            raise
+        start_in_background(workspace.root, "a scoring", folder, argv if command is None else command)
     return folder
 
 

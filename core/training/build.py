@@ -250,9 +250,8 @@ def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
     clean = pictures.latents[pictures.first[which]]
     noise = torch.randn(clean.shape, generator=stream(config.validation.validation_seed, "drift"))
     condition = pictures.conditions[pictures.prompt[which]]
-    prompts = tuple(pictures.prompts[place] for place in pictures.prompt.tolist())
     grid = _sampling_grid(config, family)
-    return ProbeSet(clean, noise, condition, grid, pictures.latents[pictures.first], prompts)
+    return ProbeSet(clean, noise, condition, grid, pictures.pictures, pictures.picture_prompts)
 
 
 def _sampling_grid(config: RunConfig, family: Family) -> Tensor:

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from torch import Tensor
 
 from core.evaluation.drift import Probe, paired_probe
-from core.evaluation.scores import chain_scores
+from core.evaluation.scores import draw_and_score
 from core.runs.drift import ChainScores, DriftRecord
 from core.samples.generate import Recipe
-from core.samples.latents import sample_latents
 from core.training.build import Parts
 
 
@@ -52,6 +51,5 @@ def _chain(parts: Parts, on_step: Callable[[], None]) -> ChainScores:
     """Samples of the instance prompts without guidance, from the same noises in every arm."""
     validation, chosen = parts.config.validation, parts.probe
     recipe = Recipe(validation.validation_num_inference_steps, 1.0, parts.config.data.resolution)
-    seeds = [validation.validation_seed + index for index in range(validation.drift_samples)]
-    samples = sample_latents(parts.family.pipeline, chosen.prompts, seeds, recipe, on_step=on_step)
-    return chain_scores(samples, chosen.training.float().cpu(), inference_steps=recipe.steps, guidance=1.0)
+    count, seed = validation.drift_samples, validation.validation_seed
+    return draw_and_score(parts.family.pipeline, chosen.prompts, chosen.training, recipe, count, seed, on_step)[0]

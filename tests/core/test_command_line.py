@@ -5,8 +5,8 @@ import json
 import pytest
 from tiny_checkpoint import save_checkpoint
 from tiny_runs import SIDE, bases, one_thread, pictures, reset_accelerate, tiny_config
+from typed_commands import typed
 
-from core.__main__ import _guarded, app
 from core.config.flat import flatten
 from core.config.table import option_rows, value_text
 from core.runs.folder import RunFolder
@@ -14,23 +14,7 @@ from core.runs.lock import hold_training_lock
 from core.runs.status import read_status
 from core.training.run import train as train_run
 
-__all__ = ["bases", "one_thread", "pictures"]
-
-
-@pytest.fixture
-def typed(capsys, tmp_path, monkeypatch):
-    """``typed("train", "demo", …)``: exit status, lines said, lines complained."""
-    monkeypatch.setenv("ROLLOUT_WORKSPACE", str(tmp_path / "workspace"))
-
-    def command(*words: str) -> tuple[int, list[str], list[str]]:
-        try:
-            code = _guarded(lambda: app(list(words)))
-        except SystemExit as exit:
-            code = exit.code
-        said = capsys.readouterr()
-        return code, said.out.splitlines(), said.err.splitlines()
-
-    return command
+__all__ = ["bases", "one_thread", "pictures", "typed"]
 
 
 @pytest.fixture

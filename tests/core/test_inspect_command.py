@@ -9,8 +9,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tiny_runs import ADAPTER, alone, bases, one_thread, pictures, tiny_config
 from tiny_runs import run as train
+from typed_commands import typed
 
-from core.__main__ import _guarded, app
 from core.config.flat import flatten
 from core.evaluation import sweep
 from core.runs.drift import DriftRecord
@@ -23,25 +23,11 @@ from core.runs.scoring import scoring_folder
 from core.runs.status import read_status
 from core.runs.workspace import Workspace
 
-__all__ = ["bases", "one_thread", "pictures"]
+__all__ = ["bases", "one_thread", "pictures", "typed"]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {"drift_samples": 2, "validation_num_inference_steps": 4}
-
-
-@pytest.fixture
-def typed(capsys, tmp_path, monkeypatch, one_thread):
-    """``typed("inspect", "run", …)``: exit status, lines said, lines complained."""
-    monkeypatch.setenv("ROLLOUT_WORKSPACE", str(tmp_path / "workspace"))
-
-    def command(*words: str) -> tuple[int, list[str], list[str]]:
-        try:
-            code = _guarded(lambda: app(list(words)))
-        except SystemExit as exit:
-            code = exit.code
-        said = capsys.readouterr()
-        return code, said.out.splitlines(), said.err.splitlines()
-
-    return command
 
 
 @pytest.fixture(scope="module")

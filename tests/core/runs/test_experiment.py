@@ -4,10 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from driven import Stub, Until, arm_trains, driver, labels
 
 from core.config.flat import difference
 from core.config.run import RunConfig
@@ -35,27 +34,12 @@ from core.runs.records import Event, read_records
 from core.runs.status import read_status
 from core.runs.workspace import Workspace
 
-Stub = Callable[[RunFolder, str], list[str]]
-Until = Callable[[Callable[[], object]], None]
-DRIVER = Path(__file__).with_name("stub_driver.py")
 K = "scheduled_sampling_max_step_offset"
 
 
 @pytest.fixture
 def experiment(workspace: Workspace, config: RunConfig) -> Experiment:
     return create_experiment(workspace, "Demo AB", config)
-
-
-def driver(experiment: Experiment, *behaviours: str) -> list[str]:
-    return [sys.executable, str(DRIVER), str(experiment.path), *behaviours]
-
-
-def labels(experiment: Experiment) -> list[str]:
-    return [state.label for _, state in experiment_state(experiment).arms]
-
-
-def arm_trains(experiment: Experiment, place: int) -> Callable[[], bool]:
-    return lambda: read_status(experiment.arms[place].run).phase == "training"
 
 
 def test_arms_share_everything_but_what_they_declare(workspace: Workspace, config: RunConfig) -> None:

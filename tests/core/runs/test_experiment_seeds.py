@@ -2,17 +2,14 @@
 
 import os
 import signal
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from driven import Stub, Until, arm_trains, driver, labels
 
 from core.config.flat import difference
 from core.config.run import RunConfig
 from core.errors import RunError
 from core.runs.experiment import (
-    Experiment,
     advance_experiment_stop,
     create_experiment,
     experiment_state,
@@ -23,24 +20,7 @@ from core.runs.experiment import (
 )
 from core.runs.folder import RunFolder
 from core.runs.liveness import read_identity
-from core.runs.status import read_status
 from core.runs.workspace import Workspace
-
-Stub = Callable[[RunFolder, str], list[str]]
-Until = Callable[[Callable[[], object]], None]
-DRIVER = Path(__file__).with_name("stub_driver.py")
-
-
-def driver(experiment: Experiment, *behaviours: str) -> list[str]:
-    return [sys.executable, str(DRIVER), str(experiment.path), *behaviours]
-
-
-def labels(experiment: Experiment) -> list[str]:
-    return [state.label for _, state in experiment_state(experiment).arms]
-
-
-def arm_trains(experiment: Experiment, place: int) -> Callable[[], bool]:
-    return lambda: read_status(experiment.arms[place].run).phase == "training"
 
 
 def test_everything_that_is_asked_for_wrongly_is_told_at_once(workspace: Workspace, config: RunConfig) -> None:

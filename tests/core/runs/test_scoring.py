@@ -51,7 +51,7 @@ def test_the_command_is_that_of_the_terminal(workspace, path, monkeypatch):
         launched.append(argv)
         raise RunError("caught")
 
-    monkeypatch.setattr("core.runs.scoring.launch", caught)
+    monkeypatch.setattr("core.runs.background.launch", caught)
     with pytest.raises(RunError, match="caught"):
         start_scoring(workspace, path)
     assert launched == [[sys.executable, "-m", "core", "score", str(path), "--workspace", str(workspace.root)]]

@@ -10,7 +10,7 @@ from core.runs.folder import RunFolder
 from core.runs.records import read_records
 from core.samples.generate import Recipe
 from core.samples.latents import sample_latents
-from core.samples.load import load_finished
+from core.samples.load import instance_latents, load_finished
 
 SHORT = {"drift_samples": 3, "max_train_steps": 2}
 
@@ -35,24 +35,11 @@ def test_the_samples_of_the_last_step_are_those_that_the_finished_adapter_draws(
     assert found is not None
     assert (found.inference_steps, found.guidance) == (5, 1.0)
     # V and the distances are against other latents here; what of them does not depend on those must agree
+    training = instance_latents(config, family).pictures
     power = drawn.square().mean((0, 2, 3))
     ratio = torch.tensor(found.v_channels).exp()
-    assert torch.allclose(power / ratio, training_power(config, family), rtol=1e-3)
+    assert torch.allclose(power / ratio, training.square().mean((0, 2, 3)), rtol=1e-3)
     assert again.nearest == 0
-
-
-def training_power(config, family):
-    from core.config.paths import resolve_path
-    from core.data.dreambooth import scan_folder
-    from core.data.latents import encode
-
-    items = scan_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt).items
-    pictures = encode(
-        items, family.encode_pictures, family.encode_prompts, resolution=config.data.resolution, center_crop=True,
-        random_flip=False, progress=lambda done, total: None,
-    )  # fmt: skip
-    first = pictures.latents[pictures.first]
-    return first.square().mean((0, 2, 3))
 
 
 def test_an_arm_whose_samples_shrink_beside_its_reference_says_so_in_its_events(trained, config, runs_dir, monkeypatch):
