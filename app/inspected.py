@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from app.audit import audit_html, misfit_html
 from app.html import Level, checklist, escape, figures, paragraph, progress, sentences
-from app.metrics import FREE, SAMPLES, SHORT, metrics_table
+from app.metrics import metrics_table
 from app.workbench import Workbench
 from core.models.lora_path import SUFFIX
 from core.runs.alarms import alarms_at, alarms_of, reference_of
 from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
 from core.runs.inspections import Inspection, request_of
+from core.runs.metrics import FREE, SAMPLES, SHORT
 from core.runs.status import State
 
 SHORT_PLOTS = ("drift_m1_timestep", "drift_lag", "drift_epsilon", "drift_recovery", "drift_restoring", "drift_bands")

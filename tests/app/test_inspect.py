@@ -14,7 +14,6 @@ from gradio.data_classes import _StaticFiles
 from app.form import values_of
 from app.inspected import FREE_PLOTS, SHORT_PLOTS
 from app.inspection import find, inspectable, keep_upload, key_of, listed, usual_seconds
-from app.metrics import FREE, SAMPLES, SHORT
 from app.tabs import inspect
 from core.config.spec import option_specs
 from core.errors import DataError
@@ -25,6 +24,7 @@ from core.runs.folder import RunFolder
 from core.runs.liveness import Identity
 from core.runs.lock import record_launch
 from core.runs.measurement import Facts, Measurement, keep_measurement
+from core.runs.metrics import FREE, SAMPLES, SHORT
 from core.runs.status import derive_state
 from tests.support.fabricated import look_at, make_experiment, write_probe
 from tests.support.inspections import ADAPTER, AUDIT, BASE, inspected, write_safetensors
@@ -96,7 +96,8 @@ def test_short_and_free_running_paths_never_share_a_part(parts, workspace):
 
 def test_g0_and_g1_never_stand_without_g2_and_v():
     labels = [metric.label for metric in SHORT]
-    assert {"G0", "G1", "Recovery gap G2", "Variance V of the states"} <= set(labels)
+    together = {"Gap to the true state G0", "Gap to the start G1", "Recovery gap G2", "Variance V of the states"}
+    assert together <= set(labels)
     assert "drift_recovery" in SHORT_PLOTS
 
 
