@@ -1,16 +1,21 @@
-# make run    the page on 127.0.0.1:7860          make test   everything that is checked
+# make run    the page on 127.0.0.1:7860          make test          everything that is checked, minutes
+#                                                 make test-faults   the long form of the fault tests, beside it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test lint types bench lock docs pictures results experiment clean
+.PHONY: run test test-faults lint types bench lock docs pictures results experiment clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m app $(ARGS)
 
+# Two processes, a thread each: most tests are small, and torch's own threads would stand in each other's way.
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-faults: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
