@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
-Level = Literal["pass", "warn", "fail", "info"]
+from core.runs.check import Level
+
 LEVEL_WORDS: dict[str, str] = {"pass": "OK", "warn": "Note", "fail": "Problem", "info": "Info"}
 
 

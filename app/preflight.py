@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from app.datasets import advice, count_text, read_folder
 from app.design import Design, allowed
-from app.html import Level
 from app.measured import cost_finding, level_finding
 from app.space import run_bytes, size_text
 from core.config.paths import EMBEDDED_BASES, resolve_path
@@ -16,6 +14,7 @@ from core.config.run import RunConfig
 from core.config.supported import check_supported
 from core.errors import DataError, Problem, RunError, WorkbenchError
 from core.runs.arms import arm_of, resolve_arms
+from core.runs.check import Check
 from core.runs.lock import training_in_progress
 from core.runs.workspace import Workspace
 
@@ -23,21 +22,6 @@ FREE = 500 * 2**20
 """Bytes; below this much free space a training is not begun."""
 MARGIN = 200 * 2**20
 """Bytes that stay free beside what will be written."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        level: ``pass``, ``info`` (not known yet), ``warn`` (may go on) or ``fail`` (cannot start).
-        title: What was checked.
-        text: What was found, and what to do.
-    """
-
-    level: Level
-    title: str
-    text: str
 
 
 def preflight(

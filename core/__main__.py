@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from core.cli import facts, inspecting, judging, looking, training  # noqa: F401  each adds its commands
+from core.cli import doctor, facts, inspecting, judging, looking, training  # noqa: F401  each adds its commands
 from core.cli.common import app
 from core.errors import ConfigError, DataError, WorkbenchError
 

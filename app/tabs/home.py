@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from app.doctor import examine
 from app.form import values_of
 from app.journals import file_signature
 from app.parts import ACT, Live, Parts, Rendered, go_to, text_output
@@ -18,7 +19,10 @@ seeds. Then judge the difference by eye and by numbers.
 DEMO_NOTE = (
     "The demo trains a small model that comes with the workbench: two cores, no GPU, no download, a few minutes."
 )
-
+MACHINE_NOTE = (
+    "Packages, device, precision, disk, workspace and stale runs, each with what to do. It loads the model libraries "
+    "in a process of its own, which takes some seconds."
+)
 DIAGRAM_TEXT = (
     "Two ways from noise to a picture. Teacher-forced training always starts from states of the true path. "
     "With rollout the model first walks some steps by itself, drifts off the path, and learns to find back."
@@ -58,6 +62,11 @@ def build(parts: Parts) -> None:
             gr.HTML(DIAGRAM)
     gr.Markdown("## Recent trainings", elem_classes=["rw-heading"])
     parts["home.list"] = text_output("home-list")
+    with gr.Accordion("This machine", open=False, elem_classes=["rw-fold"], elem_id="machine"):
+        gr.Markdown(MACHINE_NOTE, elem_classes=["rw-note"])
+        with gr.Row(elem_classes=["rw-actions"]):
+            parts["home.check"] = gr.Button("Check this machine", size="sm", scale=0, min_width=170, elem_id="doctor")
+        parts["home.doctor"] = text_output("doctor-found")
     parts.lives.append(Live("home", "home", [], [parts["home.list"]], lambda known: render_list(parts, known)))
 
 
@@ -80,6 +89,7 @@ def wire(parts: Parts) -> None:
         config = parts.workbench.preset(DEFAULT_PRESET).config
         return [*values_of(config), DEFAULT_PRESET, "ab", "", go_to("launch")]
 
+    parts["home.check"].click(lambda: examine(parts.workbench.workspace.root), None, parts["home.doctor"], **ACT)
     demo = parts["home.demo"].click(
         try_demo,
         None,
