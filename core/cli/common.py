@@ -1,5 +1,6 @@
 """What the commands share: the program, their options, and how a typed name becomes a config or a folder."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -64,4 +65,13 @@ def find_run(name: str, root: Path | None):
     from core.runs.folder import RunFolder
 
     path = Path(name)
-    return RunFolder(path) if (path / "config.json").is_file() else open_workspace(root).find(name)
+    return RunFolder(path) if os.path.isfile(path / "config.json") else open_workspace(root).find(name)
+
+
+def find_experiment(name: str, root: Path | None):
+    """The experiment of a folder, or of a name in the workspace; None where it names none."""
+    from core.runs.experiment_folder import Experiment, list_experiments
+
+    if os.path.isfile(Experiment(Path(name)).file_path):
+        return Experiment(Path(name))
+    return next((found for found in list_experiments(open_workspace(root)) if found.name == name), None)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from core.cli.common import Run, WorkspaceOption, app, find_run, open_workspace
+from core.cli.common import Run, WorkspaceOption, app, find_experiment, find_run, open_workspace
 
 
 @app.command()
@@ -30,7 +30,7 @@ def sample(
 
 @app.command()
 def status(
-    run: Annotated[str | None, typer.Argument(help="One run; default: all of the workspace.")] = None,
+    run: Annotated[str | None, typer.Argument(help="A run or an experiment; default: all of the workspace.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -40,7 +40,8 @@ def status(
 
     space = open_workspace(workspace)
     if run is not None:
-        folders = [find_run(run, workspace)]
+        experiment = find_experiment(run, workspace)
+        folders = [find_run(run, workspace)] if experiment is None else [arm.run for arm in experiment.arms]
     else:
         folders = space.runs() + [arm.run for experiment in list_experiments(space) for arm in experiment.arms]
     for folder in folders:

@@ -34,5 +34,8 @@ def with_log(folder: RunFolder, sentence: str) -> str:
 def hint(exited: Exit) -> str | None:
     """What to change after such an end; None when the code tells nothing."""
     if exited.code in _KILLED_CODES:
-        return "a system that runs out of memory ends processes so: lower resolution, train_batch_size or rank"
+        return (
+            "a system that runs out of memory ends processes so: lower resolution, train_batch_size or rank, "
+            "or switch on gradient_checkpointing"
+        )
     return None

@@ -36,17 +36,14 @@ class StatusWriter:
         self.folder = folder
         forget_last_life(folder)
         before = read_status(folder)
-        own = Identity.own()
         self.status = Status(
             phase=phase,
             step=before.step,
             total=before.total,
-            pid=own.pid,
-            create_time=own.create_time,
             started=time.time(),
             message=message,
             arm=before.arm if arm is None else arm,
-        )
+        ).by(Identity.own())
         self._write()
 
     def update(
@@ -94,7 +91,7 @@ class StatusWriter:
         Raises:
             RunError: If the status cannot be written.
         """
-        if not self.status.final and time.time() - self.status.heartbeat >= BEAT_SECONDS:
+        if not self.status.final and time.monotonic() - self._written >= BEAT_SECONDS:
             self._write()
 
     def finish(self, phase: Phase, *, error: str | None = None, hint: str | None = None, message: str = "") -> None:
@@ -116,5 +113,6 @@ class StatusWriter:
         self._write(durable=True)
 
     def _write(self, *, durable: bool = False) -> None:
-        self.status = replace(self.status, heartbeat=time.time())
+        self.status = self.status.beaten()
         write_status(self.folder, self.status, durable=durable)
+        self._written = time.monotonic()

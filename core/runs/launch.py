@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from core.config.paths import PROJECT_ROOT
 from core.errors import RunError, reason_of
@@ -21,6 +21,8 @@ from core.runs.liveness import Exit, Identity, read_identity, write_exit, write_
 from core.runs.records import record_event
 from core.runs.status import is_about, read_status, write_status
 
+LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+"""A pipe in the log's place refuses; without the last one it would wait for a reader."""
 Child = subprocess.Popen[bytes]
 
 
@@ -33,7 +35,7 @@ def child_environment() -> dict[str, str]:
 
 
 def forget_last_life(folder: RunFolder) -> None:
-    """Removes what an earlier process of the run left behind: its stop request, its exit record, its launch record.
+    """Removes what an earlier process of the run left behind: requests to it, its exit record, its launch record.
 
     Nothing is removed while the process that was launched for the run is alive.
 
@@ -43,7 +45,8 @@ def forget_last_life(folder: RunFolder) -> None:
     launched = read_identity(folder.process_path)
     if launched is not None and launched.alive():
         return
-    stale = [folder.stop_path, folder.exit_path, *([] if launched is None else [folder.process_path])]
+    requests = [folder.stop_path, folder.pause_path, folder.save_path, folder.sample_path]
+    stale = [*requests, folder.exit_path, *([] if launched is None else [folder.process_path])]
     for path in stale:
         try:
             path.unlink(missing_ok=True)
@@ -66,10 +69,10 @@ def launch(folder: RunFolder, argv: Sequence[str]) -> Child:
     """
     forget_last_life(folder)
     before = read_status(folder)
-    said = replace(before, phase="loading", pid=None, create_time=None, heartbeat=time.time(), progress=0.0)
+    said = replace(before, phase="loading", progress=0.0).by(None).beaten()
     write_status(folder, replace(said, error=None, hint=None, message="starting"))
     try:
-        child = _popen(folder, argv)
+        child = spawn(argv, folder.log_path)
     except RunError as error:
         write_status(folder, replace(said, phase="failed", error=str(error), message=""), durable=True)
         raise
@@ -88,11 +91,16 @@ def kill_group(child: Child) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _popen(folder: RunFolder, argv: Sequence[str]) -> Child:
+def spawn(argv: Sequence[str], log_path: Path) -> Child:
+    """Starts a process in a session of its own, without input, whose output is appended to a log.
+
+    Raises:
+        RunError: If the log cannot be written or the program cannot be started.
+    """
     try:
-        log = folder.log_path.open("ab")
+        log = os.fdopen(os.open(log_path, LOG_FLAGS, 0o644), "ab")
     except OSError as error:
-        raise cannot_write(folder.log_path, error) from error
+        raise cannot_write(log_path, error) from error
     with log:
         try:
             return subprocess.Popen(
@@ -134,7 +142,7 @@ def settle(folder: RunFolder, exited: Exit) -> None:
     status = read_status(folder)
     if status.final or not is_about(folder, status, exited):
         return
-    if folder.stop_path.exists():
+    if os.path.exists(folder.stop_path):
         said = replace(status, phase="stopped", message=f"stopped: the process {exited.words} before it could save")
     else:
         said = replace(status, phase="failed", error=cause(folder, exited, status.phase), hint=hint(exited))

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from core.regular import open_regular
+
 CAUSE_LINES = 5
 
 
@@ -17,7 +19,7 @@ def log_tail(path: Path, lines: int = 200, limit: int = 1 << 16) -> list[str]:
         limit: How many bytes to read from its end at most.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - limit, 0))
             data = file.read(limit)
@@ -25,7 +27,7 @@ def log_tail(path: Path, lines: int = 200, limit: int = 1 << 16) -> list[str]:
         return []
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     found = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
-    if size > limit:
+    if size > limit and len(found) > 1:
         found = found[1:]
     while found and not found[-1]:
         found.pop()

@@ -2,31 +2,52 @@
 
 A stop begins with the control file ``stop``, which the process honours when it comes to it. Every poll of
 ``advance_stop`` looks whether the grace has passed and then sends the next signal to the process group: SIGINT,
-SIGTERM, SIGKILL. The file remembers what was sent, so that any number of pages may poll, and a restarted one goes on.
+SIGTERM, SIGKILL (``core.runs.escalation``).
 """
 
-import fcntl
-import os
+import contextlib
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from core.errors import RunError
-from core.runs import journal
 from core.runs.background import start_in_background
-from core.runs.files import cannot_write, is_number, to_json
+from core.runs.escalation import (
+    ESCALATION,
+    GRACE_SECONDS,
+    StopProgress,
+    escalate,
+    request_stop,
+    stop_progress,
+    stop_requested,
+)
 from core.runs.folder import RunFolder
-from core.runs.liveness import Identity, send_signal
-from core.runs.lock import starting
+from core.runs.liveness import send_signal
+from core.runs.lock import Occupied, starting
 from core.runs.records import record_event
 from core.runs.status import State, derive_state, live_process
 from core.runs.workspace import workspace_of
 
-GRACE_SECONDS = 20.0
-ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+__all__ = [
+    "ESCALATION",
+    "GRACE_SECONDS",
+    "StopProgress",
+    "advance_stop",
+    "follow_stop",
+    "kill_run",
+    "press_stop",
+    "request_stop",
+    "start_run",
+    "stop_progress",
+    "stop_requested",
+    "stop_run",
+    "wait_for_end",
+]
+
 POLL_SECONDS = 0.1
+FOLLOW_SECONDS = 1.0
 
 
 def start_run(
@@ -44,40 +65,19 @@ def start_run(
         The process's pid.
 
     Raises:
-        RunError: If a training is in progress in the workspace (named), the run is done, the folder cannot be written,
-            or the program cannot be started.
+        RunError: If a training is in progress on the device (named), the run is done or in progress on another device,
+            the folder cannot be written, or the program cannot be started.
     """
     workspace = workspace_of(folder.path)
     name = workspace.identifier(folder)
     argv = [python, "-m", "core", verb, str(folder.path)] if command is None else list(command)
     with starting(workspace.root):
-        if derive_state(folder).label == "done":
+        state = derive_state(folder)
+        if state.live:  # on another device: this one is free
+            raise Occupied(f'run must be one that is not in progress, got "{name}"; wait for it or stop it')
+        if state.label == "done":
             raise RunError(f'run must be one that is not done, got "{name}"; make a new run of its config')
         return start_in_background(workspace.root, f'run "{name}"', folder, argv)
-
-
-def request_stop(folder: RunFolder, grace: float = GRACE_SECONDS) -> None:
-    """Writes the control file; a request that stands already stays as it is.
-
-    Args:
-        folder: The run.
-        grace: Seconds until each next signal.
-
-    Raises:
-        RunError: If it cannot be written.
-    """
-    try:
-        with folder.stop_path.open("xb") as file:
-            file.write(to_json({"time": time.time(), "grace": grace}).encode() + b"\n")
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise cannot_write(folder.stop_path, error) from error
-
-
-def stop_requested(folder: RunFolder) -> bool:
-    """Whether somebody wants the run to stop; cheap enough for every optimizer step."""
-    return folder.stop_path.exists()
 
 
 def stop_run(folder: RunFolder, grace: float = GRACE_SECONDS) -> State:
@@ -111,19 +111,39 @@ def press_stop(folder: RunFolder) -> None:
     if stop_requested(folder):
         process = live_process(folder)
         if process is not None:
-            _escalate(folder, process)
+            escalate(folder, process)
+
+
+def follow_stop(advance: Callable[[], bool]) -> None:
+    """Carries a stop on in a thread that does not keep this process alive, whether or not anybody watches.
+
+    Args:
+        advance: Sends what is due; returns whether the stop has come to its end.
+    """
+
+    def follow() -> None:
+        has_ended = False
+        while not has_ended:
+            time.sleep(FOLLOW_SECONDS)
+            with contextlib.suppress(RunError):  # a full disk takes no note of a signal: tried again
+                has_ended = advance()
+
+    threading.Thread(target=follow, name="follow-stop", daemon=True).start()
 
 
 def kill_run(folder: RunFolder) -> State:
     """Ends a run's whole process group at once, without saving; its last checkpoint stays.
 
     Raises:
-        RunError: If the control file, by which the run counts as stopped and not as failed, cannot be written.
+        RunError: If the control file, by which the run counts as stopped and not as failed, or the journal cannot be
+            written. The process is ended all the same.
     """
     process = live_process(folder)
     if process is not None:
-        request_stop(folder)
-        send_signal(process, signal.SIGKILL)
+        try:
+            request_stop(folder)
+        finally:
+            send_signal(process, signal.SIGKILL)
         record_event(folder.events_path, "signal", "SIGKILL was sent on demand", signal="SIGKILL")
     return derive_state(folder)
 
@@ -144,36 +164,3 @@ def wait_for_end(folder: RunFolder, timeout: float) -> State:
         time.sleep(POLL_SECONDS)
         state = advance_stop(folder)
     return state
-
-
-def _escalate(folder: RunFolder, process: Identity) -> None:
-    """Sends the signal that is due, if any; of several callers at once only one does."""
-    try:
-        fd = os.open(folder.stop_path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        rows = journal.read_all(folder.stop_path)
-        due = _due(rows, os.fstat(fd).st_mtime)
-        if due is not None:
-            journal.append(folder.stop_path, {"sent": due.name, "time": time.time()})
-            send_signal(process, due)
-            text = f"{due.name} was sent, because the process had not stopped in time"
-            record_event(folder.events_path, "signal", text, signal=due.name)
-    except BlockingIOError:
-        return
-    finally:
-        os.close(fd)
-
-
-def _due(rows: list[dict[str, Any]], written: float) -> signal.Signals | None:
-    """The signal whose time has come, given the control file's records and when it was written."""
-    sent = [row for row in rows if "sent" in row]
-    times = [row["time"] for row in rows if is_number(row.get("time"))]
-    graces = [row["grace"] for row in rows if is_number(row.get("grace"))]
-    since = times[-1] if times else written
-    grace = graces[0] if graces else GRACE_SECONDS
-    if len(sent) >= len(ESCALATION) or time.time() - since < grace:
-        return None
-    return ESCALATION[len(sent)]

@@ -1,23 +1,28 @@
 """What a run's process says about itself (``status.json``), and what may be believed of it (``derive_state``)."""
 
-import math
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
+from core.runs.adapter_check import adapter_problem
+from core.runs.clock import Moment
 from core.runs.explain import cause, hint, with_log
-from core.runs.files import is_number, parse_object, read_bounded, to_json, write_whole
+from core.runs.fields import MOST
+from core.runs.files import is_missing, is_number, parse_object, read_bounded, to_json, write_whole
 from core.runs.folder import RunFolder
-from core.runs.liveness import Exit, Identity, identity_in, read_exit, read_identity, read_launcher
+from core.runs.liveness import Exit, Identity, read_exit, read_identity, read_launcher
 
 Phase = Literal[
-    "queued", "loading", "caching", "class_images", "training", "sampling", "saving", "done", "stopped", "failed"
-]
-Label = Literal["queued", "running", "stopping", "done", "stopped", "failed", "lost"]
+    "queued", "loading", "caching", "class_images", "training", "sampling", "saving", "paused", "done", "stopped",
+    "failed",
+]  # fmt: skip
+Label = Literal["queued", "running", "paused", "stopping", "done", "stopped", "failed", "lost"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 FINAL_PHASES: tuple[Phase, ...] = ("done", "stopped", "failed")
 FINAL_LABELS: tuple[Label, ...] = ("done", "stopped", "failed", "lost")
+UNREADABLE = "its status.json cannot be read"
 RECORD_SECONDS = 0.5  # how long a launcher may take from the end of its child to the exit record
 
 
@@ -38,6 +43,9 @@ class Status:
         message: What it is doing, a sentence for people.
         progress: 0..1 within the phase.
         arm: Which arm of an experiment it trains.
+        ticks: When its process began, in clock ticks since the machine's start; None where nothing tells.
+        steady: When this was written, by the steady clock of ``core.runs.clock``.
+        boot: Which start of the machine the last two count from.
     """
 
     phase: Phase = "queued"
@@ -52,12 +60,15 @@ class Status:
     message: str = ""
     progress: float = 0.0
     arm: str | None = None
+    ticks: int | None = None
+    steady: float | None = None
+    boot: str | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Status":
         """Reads what a status file holds; a field of the wrong type counts as missing."""
-        identity = identity_in(data.get("pid"), data.get("create_time"))
-        phase = data.get("phase")
+        identity, beat = Identity.read(data), Moment.read(data, time_key="heartbeat")
+        phase, boot = data.get("phase"), data.get("boot")
         return cls(
             phase=phase if phase in PHASES else "loading",
             step=int(_number(data, "step")),
@@ -71,12 +82,34 @@ class Status:
             message=_text(data, "message") or "",
             progress=min(max(_number(data, "progress"), 0.0), 1.0),
             arm=_text(data, "arm"),
+            ticks=None if identity is None else identity.ticks,
+            steady=None if beat is None else beat.steady,
+            boot=boot if isinstance(boot, str) else None,
         )
+
+    def by(self, identity: Identity | None) -> "Status":
+        """The same, said by that process; by none that is known where there is none."""
+        if identity is None:
+            return replace(self, pid=None, create_time=None, ticks=None)
+        pid, create_time, ticks = identity.pid, identity.create_time, identity.ticks
+        return replace(self, pid=pid, create_time=create_time, ticks=ticks)
+
+    def beaten(self) -> "Status":
+        """The same, said now."""
+        now = Moment.now()
+        return replace(self, heartbeat=now.time, steady=now.steady, boot=now.boot)
 
     @property
     def identity(self) -> Identity | None:
         """The process that wrote it."""
-        return identity_in(self.pid, self.create_time)
+        if self.pid is None or self.create_time is None:
+            return None
+        return Identity(self.pid, self.create_time, self.ticks, self.boot)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since it was written, whatever happened to the wall clock; None when it never was."""
+        return Moment(self.heartbeat, self.steady, self.boot).age() if self.heartbeat > 0 else None
 
     @property
     def final(self) -> bool:
@@ -89,8 +122,9 @@ class State:
     """What may be believed of a run, its process included.
 
     Attributes:
-        label: queued (not started), running, stopping (asked to, still alive), done, stopped, failed, or lost (the
-            process is gone and nobody knows how it ended).
+        label: queued (not started), running, paused, stopping (asked to, still alive), done, stopped, failed, or lost
+            (the process is gone and nobody knows how it ended). The last four only when the process is gone, though it
+            may have said its last word before.
         status: What the process last said; step and phase are the last known.
         message: One or more lines for people: what it does, or why it ended.
         hint: What to do about it, if anything is known.
@@ -133,11 +167,11 @@ def read_status(folder: RunFolder) -> Status:
     Without a status file the run is queued. A file that cannot be understood says only that the run once began.
     """
     data = read_bounded(folder.status_path)
-    if data is None:
+    if data is None and is_missing(folder.status_path):
         return Status()
-    facts = parse_object(data)
+    facts = None if data is None else parse_object(data)
     if facts is None:
-        return Status(phase="loading", message="its status.json cannot be read")
+        return Status(phase="loading", message=UNREADABLE)
     return Status.from_dict(facts)
 
 
@@ -154,16 +188,19 @@ def derive_state(folder: RunFolder) -> State:
     """What may be believed: the status reconciled with the process, its exit record and the control file."""
     status = read_status(folder)
     live = live_process(folder, status) is not None
+    working = live and not (status.final and status.pid == os.getpid())  # one's own last word needs no proof
     if not live and not status.final:
         _await_record(folder)
         status = read_status(folder)  # its last word may have come after the first look
     exited = read_exit(folder.exit_path)
     if exited is not None and not is_about(folder, status, exited):
         exited = None
-    label = _label(folder, status, exited, live)
-    age = max(time.time() - status.heartbeat, 0.0) if status.heartbeat > 0 else None
-    message, advice = _words(folder, label, status, exited, age)
-    return State(label, status, message, advice, live, age, exited)
+    label = _label(folder, status, exited, working)
+    message, advice = _words(folder, label, status, exited)
+    damage = adapter_problem(folder) if label == "done" else None
+    if damage is not None:  # no success without an adapter that loads
+        label, message = "failed", damage
+    return State(label, status, message, advice, live, status.age, exited)
 
 
 def is_about(folder: RunFolder, status: Status, exited: Exit) -> bool:
@@ -178,32 +215,34 @@ def _await_record(folder: RunFolder) -> None:
     if launcher is None or not launcher.alive():
         return
     deadline = time.monotonic() + RECORD_SECONDS
-    while not folder.exit_path.exists() and time.monotonic() < deadline:
+    while is_missing(folder.exit_path) and time.monotonic() < deadline:
         time.sleep(RECORD_SECONDS / 20)
 
 
-def _label(folder: RunFolder, status: Status, exited: Exit | None, live: bool) -> Label:
-    if status.phase == "done" and not live and exited is not None and exited.code != 0:
+def _label(folder: RunFolder, status: Status, exited: Exit | None, working: bool) -> Label:
+    if working:
+        if os.path.exists(folder.stop_path) or status.phase == "stopped":
+            return "stopping"
+        return "paused" if status.phase == "paused" else "running"
+    if status.phase == "done" and exited is not None and exited.code != 0:
         return "failed"
-    if status.phase in ("done", "stopped", "failed"):
+    if status.phase in ("done", "stopped", "failed", "queued"):
         return status.phase
-    if live:
-        return "stopping" if folder.stop_path.exists() else "running"
-    if status.phase == "queued":
-        return "queued"
-    if folder.stop_path.exists():
+    if os.path.exists(folder.stop_path):
         return "stopped"
     return "lost" if exited is None else "failed"
 
 
-def _words(
-    folder: RunFolder, label: Label, status: Status, exited: Exit | None, age: float | None
-) -> tuple[str, str | None]:
+def _words(folder: RunFolder, label: Label, status: Status, exited: Exit | None) -> tuple[str, str | None]:
     """Message and hint for a label."""
     if label == "queued":
         return "not started yet", None
+    if label in ("running", "stopping") and status.final:
+        return f"{status.phase}; its process is ending", status.hint
     if label == "lost":
-        seen = "" if age is None else f", {age:.0f} s after its last sign of life"
+        if status.message == UNREADABLE:
+            return with_log(folder, f"the process is gone, and {UNREADABLE}"), status.hint
+        seen = "" if status.age is None else f", {status.age:.0f} s after its last sign of life"
         return with_log(folder, f"the process is gone and left no word{seen}"), status.hint
     if label == "stopped" and not status.final:
         return "stopped before it could save", status.hint
@@ -216,7 +255,7 @@ def _words(
 
 def _number(data: Mapping[str, Any], key: str) -> float:
     value = data.get(key)
-    return float(value) if is_number(value) and math.isfinite(value) else 0.0
+    return float(value) if is_number(value) and abs(value) <= MOST else 0.0
 
 
 def _text(data: Mapping[str, Any], key: str) -> str | None:

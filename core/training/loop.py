@@ -1,10 +1,10 @@
-"""The training loop: steps, samples, probes, checkpoints, and the final adapter."""
+"""The training loop: steps, validations, checkpoints, and the final adapter."""
 
+import contextlib
 import json
 import math
 import time
 from contextlib import AbstractContextManager
-from dataclasses import replace
 
 import psutil
 import torch
@@ -12,24 +12,24 @@ from torch import Tensor
 
 from core.config.flat import flatten
 from core.errors import RunError
-from core.noise.denoiser import evaluation_mode
 from core.rollout.ramp import probability_at
 from core.runs import journal
-from core.runs.alarms import record_alarms
-from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
-from core.runs.records import StepRecord, read_records, record_event
-from core.samples.generate import Recipe, generate, save_sample
+from core.runs.records import StepRecord, record_event
 from core.training.batches import Position, seed_dropout
 from core.training.build import Parts
 from core.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
-from core.training.probe import probe
+from core.training.final_adapter import save_final_adapter
+from core.training.heed import heed
 from core.training.report import Report, Stopped
 from core.training.step import StepOutcome, Trainer, fresh_step
 from core.training.tally import live_means
+from core.training.upkeep import cut_back, require_room_to_train, tidy
+from core.training.validation import is_probed, validate, warn, was_validated
 from core.training.visited_step import visited_step
 
 MIB = 2**20
+NAMED = 8  # so many pictures of a batch are named in a sentence
 MICRO_STEPS = {"fresh": fresh_step, "visited": visited_step}
 
 
@@ -42,6 +42,7 @@ class Loop:
     def __init__(self, folder: RunFolder, parts: Parts, report: Report):
         self.folder, self.parts, self.report = folder, parts, report
         self.total = parts.config.training.max_train_steps
+        self.keep = parts.config.training.checkpoints_total_limit
         self.step = 0
         self.elapsed = 0.0
         self.saved = self.validated = -1  # the last steps at which a checkpoint was saved, and pictures were drawn
@@ -51,8 +52,8 @@ class Loop:
     def begin_anew(self) -> None:
         """Begins at step 0; what an earlier life without a checkpoint left in the journals is cut off."""
         if self.main:
-            for path in (self.folder.metrics_path, self.folder.drift_path):
-                journal.truncate_after(path, -1)
+            tidy(self.folder, self.keep)
+            cut_back(self.folder, -1)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Goes back to a checkpoint; what the journals hold of later steps is cut off."""
@@ -60,13 +61,17 @@ class Loop:
         network = parts.accelerator.unwrap_model(parts.network)
         load_checkpoint(checkpoint, network, parts.optimizer, parts.scheduler)
         self.step = self.saved = checkpoint.step
-        self.validated = self.step if self._was_validated() else -1
+        self.validated = self.step if was_validated(parts, self.folder, self.step) else -1
         if self.main:
-            for path in (self.folder.metrics_path, self.folder.drift_path):
-                journal.truncate_after(path, checkpoint.step)
+            tidy(self.folder, self.keep)
+            lost = cut_back(self.folder, checkpoint.step)
             kept = journal.read_all(self.folder.metrics_path)
             self.elapsed = float(kept[-1].get("elapsed") or 0.0) if kept else 0.0
-            record_event(self.folder.events_path, "resume", f"resumed after step {checkpoint.step}")
+            again = f"; {lost} steps are taken again" if lost > 0 else ""
+            text = f"resumed after step {checkpoint.step}{again}"
+            record_event(self.folder.events_path, "resume", text, step=checkpoint.step, lost=lost)
+            if self.validated == self.step and is_probed(parts):
+                warn(self.folder, self.step)  # a kill may have come between a measurement and its alarms
 
     def run(self) -> None:
         """Trains to the end and saves the adapter.
@@ -83,22 +88,26 @@ class Loop:
             raise
 
     def _advance(self) -> None:
+        if self.main and self.step < self.total:
+            require_room_to_train(self.folder, self.parts, self.step)
         if self._validation_due():
             self.validate()
-        self._training_phase()
+        self.training_phase()
         while self.step < self.total:
-            self.report.check()
+            heed(self)
             self.take_step()
             if self._checkpoint_due():
                 self.save()
             if self._validation_due():
                 self.validate()
-                self._training_phase()
+                self.training_phase()
+        heed(self)
         self._finish()
 
-    def _training_phase(self) -> None:
+    def training_phase(self) -> None:
+        """Says that steps are taken again, where some are left."""
         if self.step < self.total:
-            self.report.phase("training", "training", self.total, "step", done=self.step)
+            self.report.phase("training", "training", self.total, "step", done=self.step, stoppable=False)
             self.report.step(self.step, self.total)
 
     def _checkpoint_due(self) -> bool:
@@ -109,14 +118,6 @@ class Loop:
         every = self.parts.config.validation.validation_steps
         due = self.step in (0, self.total) or (every > 0 and self.step % every == 0)
         return due and self.validated != self.step
-
-    def _was_validated(self) -> bool:
-        """Whether an earlier life drew and probed at this step; the probe comes last."""
-        validation = self.parts.config.validation
-        if self._probed:
-            return any(line.get("step") == self.step for line in journal.read_all(self.folder.drift_path))
-        drawn = list((self.folder.samples_dir / f"step-{self.step:06d}").glob("*.png"))
-        return len(drawn) >= len(validation.validation_prompts) * validation.num_validation_images
 
     def take_step(self) -> None:
         """One optimizer step, and its record."""
@@ -155,7 +156,7 @@ class Loop:
         scaled = self.parts.accelerator.scaler is not None  # fp16 skips the steps whose gradient overflows
         for name, value in (("loss", loss), ("gradient", 0.0 if scaled else grad_norm)):
             if not math.isfinite(value):
-                raise RunError(f"the {name} must be a number, but it is not finite at step {self.step}; see the hint")
+                raise RunError(self._not_finite(name))
         if not self.main:
             return
         record = StepRecord(
@@ -170,63 +171,47 @@ class Loop:
         )  # fmt: skip
         journal.append(self.folder.metrics_path, record.to_dict())
 
-    def save(self) -> None:
-        """Writes a checkpoint."""
-        parts = self.parts
-        if self.main:
-            save_checkpoint(
-                self.folder.checkpoints_dir, self.step, parts.accelerator.unwrap_model(parts.network), parts.optimizer,
-                parts.scheduler, parts.config.training.checkpoints_total_limit,
-            )  # fmt: skip
-        self.saved = self.step
-        parts.accelerator.wait_for_everyone()
+    def _not_finite(self, what: str) -> str:
+        pictures = self.parts.stream.names(self.step - 1)
+        shown = ", ".join(pictures[:NAMED]) + (f" and {len(pictures) - NAMED} others" if len(pictures) > NAMED else "")
+        known = self.saved >= 0
+        saved = f"the newest checkpoint is that of step {self.saved}" if known else "there is no checkpoint yet"
+        return f"the {what} must be a number, but it is not finite at step {self.step}, on {shown}; {saved}"
 
-    def validate(self) -> None:
-        """Draws the validation pictures and runs the drift probe, in evaluation mode, on the main process."""
+    def save(self) -> None:
+        """Saves a checkpoint on the main process, for which the others wait.
+
+        Raises:
+            RunError: a number in it is not finite, or the disk does not take it.
+        """
         if self.main:
-            with evaluation_mode(self.parts.family.network):
-                self._draw()
-                if self._probed:
-                    self._probe()
-        self.validated = self.step
+            self.write_checkpoint()
+        self.saved = self.step
         self.parts.accelerator.wait_for_everyone()
 
-    def _draw(self) -> None:
-        config, prompts = self.parts.config, self.parts.config.validation.validation_prompts
-        if not prompts:
-            return
-        count = config.validation.num_validation_images
-        seeds = [config.validation.validation_seed + index for index in range(count)]
-        recipe = Recipe(
-            config.validation.validation_num_inference_steps, config.validation.validation_guidance_scale,
-            config.data.resolution,
+    def write_checkpoint(self) -> None:
+        """Writes a checkpoint, on the main process alone.
+
+        Raises:
+            RunError: a number in it is not finite, or the disk does not take it.
+        """
+        parts = self.parts
+        journal.settle(self.folder.metrics_path, self.folder.drift_path)
+        save_checkpoint(
+            self.folder.checkpoints_dir, self.step, parts.accelerator.unwrap_model(parts.network), parts.optimizer,
+            parts.scheduler, self.keep,
         )  # fmt: skip
-        total = len(prompts) * count
-        self.report.phase("sampling", f"drawing pictures at step {self.step}", total, "picture")
-        with self.parts.accelerator.autocast():
-            samples = generate(self.parts.family.pipeline, prompts, seeds, recipe, on_step=self.report.check)
-            for done, sample in enumerate(samples):
-                save_sample(self.folder.samples_dir, self.step, sample, recipe, run=self.folder.name)
-                self.report.progress(done + 1, total)
 
-    @property
-    def _probed(self) -> bool:
-        validation = self.parts.config.validation
-        return validation.drift_pairs > 0 or validation.drift_samples > 0
+    def validate(self) -> None:
+        """Draws the validation pictures and runs the drift probe on the main process, for which the others wait.
 
-    def _probe(self) -> None:
-        """The cheap subset of the drift metrics, and the alarms that they give cause for."""
-        began = time.perf_counter()
-        self.report.phase("sampling", f"measuring drift at step {self.step}")
-        with self.parts.accelerator.autocast():
-            found = probe(self.parts, self.report.check)
-        record = replace(found, step=self.step, seconds=time.perf_counter() - began)
-        journal.append(self.folder.drift_path, record.to_dict())
-        if self.step == 0:  # the adapter begins as zero: this is the base model itself
-            journal.append(self.folder.drift_path, replace(record, base=True).to_dict())
-        records = read_records(DriftRecord, self.folder.drift_path)
-        for alarm in record_alarms(self.folder, records, self.step):
-            print(f"drift alarm: {alarm.text}", flush=True)
+        A stop cuts it off; the loop leaves at the next look between steps, in all processes alike.
+        """
+        with contextlib.suppress(Stopped):
+            if self.main:
+                validate(self.parts, self.folder, self.step, self.report)
+            self.validated = self.step
+        self.parts.accelerator.wait_for_everyone()
 
     def _finish(self) -> None:
         parts = self.parts
@@ -236,10 +221,7 @@ class Loop:
         options = {key: value for key, value in flatten(parts.config).items() if key.startswith("scheduled_sampling_")}
         facts = {"rollout_options": json.dumps(options), "rollout_steps": str(self.step)}
         network = parts.accelerator.unwrap_model(parts.network)
-        path = parts.family.save_adapter(self.folder.adapter_dir, network, facts)
-        state = type(parts.family.pipeline).lora_state_dict(self.folder.adapter_dir)
-        if not state:
-            raise RunError(f"{path} must hold the adapter, but nothing reads back; resume the run to save it again")
+        save_final_adapter(parts.family, self.folder.adapter_dir, network, facts, self.step)
 
 
 def latest_checkpoint(folder: RunFolder) -> Checkpoint | None:

@@ -1,15 +1,17 @@
 """What the trainer tells the outside, and how the outside makes it stop."""
 
 import contextlib
+from pathlib import Path
 from types import TracebackType
 
 from tqdm import tqdm
 
-from core.errors import WorkbenchError
+from core.errors import RunError
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.process import stop_requested
 from core.runs.status import Phase
+from core.training.failures import hint_for, told
 
 
 class Stopped(Exception):
@@ -26,13 +28,35 @@ class Report:
         self.folder, self.status = folder, status
         self._bar: tqdm | None = None
 
-    def phase(self, phase: Phase, message: str, total: int = 0, unit: str = "it", done: int = 0) -> None:
-        """A new phase begins, of which so much was done before: the rate shown is that of the rest."""
+    def phase(
+        self,
+        phase: Phase,
+        message: str,
+        total: int = 0,
+        unit: str = "it",
+        done: int = 0,
+        *,
+        stoppable: bool = True,
+    ) -> None:
+        """A new phase begins.
+
+        Args:
+            phase: Which.
+            message: What it does, for people.
+            total: How much there is to do; 0 where nobody knows.
+            unit: Of what.
+            done: How much of it was done before: the rate shown is that of the rest.
+            stoppable: Whether it may end here on request; not where several processes must stop together.
+
+        Raises:
+            Stopped: somebody asked the run to stop.
+        """
         self._close()
         if self.status is not None:
             self.status.update(phase=phase, message=message, progress=0.0)
             self._bar = tqdm(desc=message, total=total, initial=done, unit=unit, mininterval=1.0) if total > 0 else None
-        self.check()
+        if stoppable:
+            self.check()
 
     def progress(self, done: int, total: int) -> None:
         """So much of the phase is done.
@@ -59,14 +83,19 @@ class Report:
         Raises:
             Stopped: somebody asked the run to stop.
         """
-        if self.status is not None:
-            self.status.beat()
+        self.beat()
         if stop_requested(self.folder):
             raise Stopped
 
+    def beat(self) -> None:
+        """A sign of life."""
+        if self.status is not None:
+            self.status.beat()
+
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):  # a full disk takes no log: whatever else it does not take tells more
+                self._bar.close()
             self._bar = None
 
     def close(self) -> None:
@@ -75,7 +104,10 @@ class Report:
 
 
 class recorded(contextlib.AbstractContextManager):
-    """Whatever ends the block is written down as the run's last word; the exception goes on, ``Stopped`` does not."""
+    """Whatever ends the block is written down as the run's last word; the exception goes on, ``Stopped`` does not.
+
+    A failure that is recognised goes on as a ``RunError`` with a sentence, and what to do about it as its note.
+    """
 
     def __init__(self, status: StatusWriter | None):
         self.status = status
@@ -87,22 +119,26 @@ class recorded(contextlib.AbstractContextManager):
             self._say("stopped", message="stopped on request")
             return isinstance(error, Stopped)
         if error is not None and not isinstance(error, SystemExit):
-            sentence = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
-            self._say("failed", error=sentence, hint=hint_for(error))
+            self._fail(error)
         return False
 
+    def _fail(self, error: BaseException) -> None:
+        log = Path("the log") if self.status is None else self.status.folder.log_path
+        known, hint = told(error, log), hint_for(error)
+        sentence = f"{type(error).__name__}: {error}" if known is None else str(known)
+        self._say("failed", error=sentence, hint=hint)
+        if known is None:
+            return
+        if hint is not None:
+            known.add_note(f"what to do: {hint}")
+        if known is not error:
+            raise known from error
+
     def _say(self, phase: Phase, **words: str | None) -> None:
-        if self.status is not None and not self.status.status.final:
+        if self.status is None or self.status.status.final:
+            return
+        try:
             self.status.finish(phase, **words)  # type: ignore[arg-type]
-
-
-def hint_for(error: BaseException) -> str | None:
-    """What to change, for the failures that are recognised."""
-    text = f"{type(error).__name__} {error}".lower()
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate" in text:
-        return "lower resolution, train_batch_size or rank, or switch on gradient_checkpointing"
-    if "not finite" in text:
-        return "lower learning_rate, or use mixed_precision = no"
-    if "no space left" in text:
-        return "free some disk space, then resume the run"
-    return None
+        except RunError as error:  # a full disk: the terminal and the log are what is left, and the cause comes first
+            with contextlib.suppress(OSError):  # the log lies on that disk too
+                print(f"the last word, {phase}, could not be written: {error}", flush=True)

@@ -1,16 +1,12 @@
 """A run from its frozen folder to its final adapter, with every ending written down."""
 
-import json
 import os
-import platform
-from importlib.metadata import version
+from contextlib import closing
 
 import psutil
-import torch
 
 from core.errors import RunError
 from core.runs.cost import write_measured, write_predicted
-from core.runs.files import write_whole
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.lock import hold_training_lock
@@ -20,14 +16,16 @@ from core.runs.workspace import workspace_of
 from core.training.build import Parts, build, make_accelerator
 from core.training.controls import control_of
 from core.training.dry_run import measure
+from core.training.environment import write_environment
+from core.training.interrupts import heard
 from core.training.loop import Loop, latest_checkpoint
 from core.training.report import Report, recorded
-
-PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "rollout-workbench")
 
 
 def train(folder: RunFolder, *, resume: bool = False) -> None:
     """Trains a frozen run in this process; returns when it is done or was stopped on request.
+
+    The first Ctrl-C asks for a stop that saves, the second one ends it at once.
 
     Args:
         folder: holds ``config.json``.
@@ -36,6 +34,7 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
     Raises:
         WorkbenchError: with its sentence, after it was written to the run's status; the status of a run that has
             begun, or is in progress, is left alone.
+        KeyboardInterrupt: Ctrl-C ended it, which is written down too.
     """
     main = os.environ.get("RANK", "0") == "0"
     if main:  # the others find the main process at work, and must
@@ -44,13 +43,16 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
     status = StatusWriter(folder, phase="loading", message="loading libraries", arm=arm) if main else None
     workspace = workspace_of(folder.path)
     report = Report(folder, status)
-    with recorded(status):
+    is_over = False
+    with recorded(status), closing(report), heard(folder, main=main) as interrupts:
         if main:
             with hold_training_lock(workspace.root, workspace.identifier(folder)):
                 _train(folder, report, status, resume)
         else:
             _train(folder, report, status, resume)
-    report.close()
+        is_over = True
+    if interrupts.count > 0 and not is_over:
+        raise KeyboardInterrupt
 
 
 def _check_start(folder: RunFolder, resume: bool) -> None:
@@ -67,7 +69,8 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
     control = control_of(config, folder)
     checkpoint = latest_checkpoint(folder) if resume else None
     accelerator = make_accelerator(config)
-    _write_environment(folder, accelerator.device)
+    if accelerator.is_main_process:
+        write_environment(folder, accelerator, resumed=checkpoint is not None)
     if status is not None:
         status.update(total=config.training.max_train_steps)
     parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator, control)
@@ -89,7 +92,7 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
 def _predict_cost(folder: RunFolder, parts: Parts, report: Report) -> None:
     """A dry run, whose forecast is later held against what the steps took."""
     report.phase("loading", "measuring what a step takes")
-    measurement = measure(parts)
+    measurement = measure(parts, report.check)
     if parts.accelerator.is_main_process:
         write_predicted(folder, measurement)
 
@@ -103,20 +106,3 @@ def _say_reflexflow(folder: RunFolder, parts: Parts) -> None:
     text = f"ReflexFlow is on {why}: alpha {term.alpha:g}, beta1 {term.beta1:g}, beta2 {term.beta2:g}"
     record_event(folder.events_path, "reflexflow", text)
     print(text, flush=True)
-
-
-def _write_environment(folder: RunFolder, device: torch.device) -> None:
-    facts = {
-        "packages": {name: _version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-    }
-    write_whole(folder.env_path, json.dumps(facts, indent=2))
-
-
-def _version(package: str) -> str:
-    from core import __version__
-
-    return __version__ if package == "rollout-workbench" else version(package)

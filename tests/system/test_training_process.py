@@ -89,24 +89,27 @@ def test_bad_input_is_exit_two_without_a_traceback(place):
     assert bad.stderr == "error: scheduled_sampling_probability must be between 0 and 1, got 1.5\n"
 
 
-def test_an_interrupted_process_says_so_and_keeps_its_checkpoints(place):
-    """Ctrl-C: the run is stopped, nothing of it is lost but the steps since its last checkpoint."""
+def test_the_first_ctrl_c_saves_says_so_and_loses_no_step(place):
     words = ["train", str(place / "tiny.json"), "--name", "long", "--set", "max_train_steps=100000"]
     run = place / "workspace" / "runs" / "long"
     process = subprocess.Popen(
         [sys.executable, "-m", "core", *words, "--set", "validation_steps=0"], cwd=ROOT, env=environment(place),
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 90
         while not (run / "checkpoints" / "step-000004").is_dir() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(2)
-        _, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert "Traceback" not in err
-    assert process.returncode != 0
+    assert "saving; Ctrl-C again ends at once" in err
+    assert out.splitlines()[-1] == "stopped: stopped on request"
+    assert process.returncode == 130
     status = json.loads((run / "status.json").read_text())
     assert status["phase"] == "stopped"
     assert status["step"] >= 4
+    assert steps(run)[-1] == status["step"]
+    assert (run / "checkpoints" / f"step-{status['step']:06d}").is_dir()

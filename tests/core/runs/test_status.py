@@ -54,19 +54,21 @@ def test_an_update_changes_what_it_names_and_a_new_phase_begins_afresh(run: RunF
 
 def test_beats_are_written_once_a_second(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = StatusWriter(run)
-    first = read_status(run).heartbeat
+    first, now = run.status_path.read_bytes(), time.monotonic()
+    monkeypatch.setattr("core.runs.heartbeat.time.monotonic", lambda: now)
     writer.beat()
-    assert read_status(run).heartbeat == first
-    monkeypatch.setattr("core.runs.heartbeat.time.time", lambda: first + 1.5)
+    assert run.status_path.read_bytes() == first
+    monkeypatch.setattr("core.runs.heartbeat.time.monotonic", lambda: now + 1.5)
     writer.beat()
-    assert read_status(run).heartbeat == first + 1.5
+    assert read_status(run).steady == now + 1.5
 
 
 def test_the_last_word_stands(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = StatusWriter(run)
     writer.finish("failed", error="loss must be finite, got nan at step 3", hint="lower learning_rate")
     said = run.status_path.read_bytes()
-    monkeypatch.setattr("core.runs.heartbeat.time.time", lambda: time.monotonic() + 1e10)
+    now = time.monotonic()
+    monkeypatch.setattr("core.runs.heartbeat.time.monotonic", lambda: now + 1e10)
     writer.beat()
     assert run.status_path.read_bytes() == said
     state = derive_state(run)
