@@ -3,7 +3,16 @@
 import sys
 from collections.abc import Callable
 
-from core.cli import doctor, facts, inspecting, judging, looking, training  # noqa: F401  each adds its commands
+from core.cli import (  # noqa: F401  each adds its commands
+    control,
+    doctor,
+    facts,
+    inspecting,
+    judging,
+    looking,
+    queueing,
+    training,
+)
 from core.cli.common import app
 from core.errors import ConfigError, DataError, WorkbenchError
 
@@ -17,13 +26,20 @@ def _guarded(command: Callable[[], None]) -> int:
     try:
         command()
     except (ConfigError, DataError) as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+        _complain(*error.problems, error=error)
         return 2
     except WorkbenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _complain(error, error=error)
         return 1
     return 0
+
+
+def _complain(*sentences: object, error: WorkbenchError) -> None:
+    """The sentences, and what to do about them where it is known."""
+    for sentence in sentences:
+        print(f"error: {sentence}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(note, file=sys.stderr)
 
 
 if __name__ == "__main__":

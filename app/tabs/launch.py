@@ -7,17 +7,20 @@ from typing import Any
 
 import gradio as gr
 
+from app import queueing
 from app.design import MOST_SEEDS, OTHER_ARMS, Design, allowed
 from app.forecast import arms_table, forecast_cards, total_text
-from app.form import config_of, marks, try_config
+from app.form import config_of, try_config
 from app.html import checklist, empty, paragraph, sentences
+from app.launching import asked_for, name_of
 from app.parts import ACT, QUIET, Parts, go_to, text_output
-from app.preflight import preflight
+from app.preflight import OR_QUEUE, preflight
 from app.sentences import LOOK_FOR
 from app.workbench import Workbench
 from core.config.run import RunConfig
 from core.errors import ConfigError, WorkbenchError
 from core.runs.arms import KNOWN_ARMS
+from core.runs.lock import Occupied
 from core.runs.scores import DEFAULT_SCORE, SCORES
 
 PROBLEMS = "The settings have problems: see the list above."
@@ -48,6 +51,9 @@ def build(parts: Parts) -> None:
                 parts["launch.start"] = gr.Button(
                     "Start A/B", variant="primary", size="lg", scale=0, min_width=180, elem_id="start"
                 )
+                parts["launch.enqueue"] = gr.Button(
+                    "Add to queue", size="lg", scale=0, min_width=150, elem_id="enqueue"
+                )
             parts["launch.message"] = text_output("launch-message")
             parts["launch.look"] = gr.Markdown(f"**What to look for.** {LOOK_FOR}", elem_classes=["rw-note"])
         with gr.Column(scale=6, min_width=320):
@@ -63,6 +69,7 @@ def build(parts: Parts) -> None:
     parts["launch.forecast"] = text_output("forecast")
     gr.Markdown("## What differs between the arms", elem_classes=["rw-heading"])
     parts["launch.arms"] = text_output("arms")
+    queueing.build(parts)
 
 
 def _build_design(parts: Parts) -> None:
@@ -115,6 +122,8 @@ def wire(parts: Parts) -> None:
         **parts.chains["settle"]
     ).then(**parts.chains["preview"])
     parts["launch.start"].click(**parts.chains["start"]).then(**parts.chains["remember"]).then(**parts.chains["tick"])
+    parts["launch.enqueue"].click(**parts.chains["enqueue"]).then(**parts.chains["tick"])
+    queueing.wire(parts)
 
 
 def share(parts: Parts) -> None:
@@ -146,11 +155,12 @@ def share(parts: Parts) -> None:
         ],
         **ACT,
     }
+    queueing.share(parts, design, name, preset)
 
 
 def review(parts: Parts, design: Design, preset: str, raw: Any) -> list[Any]:
     """Button, checks, forecast and arms for what the form holds."""
-    config, problems = try_config(raw)
+    config, problems = try_config(raw, parts.workbench.paths)
     workbench = parts.workbench
     checks = preflight(config, problems, workbench.workspace, design)
     return [
@@ -187,7 +197,7 @@ def measure_button(workbench: Workbench, config: RunConfig | None) -> gr.Button:
 def measure(parts: Parts, raw: Any) -> str:
     """Starts a measurement in a process of its own; says why where that cannot be."""
     try:
-        parts.workbench.measure(config_of(raw))
+        parts.workbench.measure(config_of(raw, parts.workbench.paths))
     except ConfigError as error:
         return checklist([("fail", "Measure", problem.message) for problem in error.problems])
     except WorkbenchError as error:
@@ -200,7 +210,7 @@ def settle(parts: Parts, design: Design, preset: str, raw: Any) -> Any:
 
     Only this page's view waits: the measurement is a process of its own, and its result a file.
     """
-    config, _ = try_config(raw)
+    config, _ = try_config(raw, parts.workbench.paths)
     if config is None or not parts.workbench.is_measuring(config):
         return gr.skip()
     deadline = time.monotonic() + PATIENCE
@@ -211,23 +221,16 @@ def settle(parts: Parts, design: Design, preset: str, raw: Any) -> Any:
 
 def start(parts: Parts, design: Design, title: str, preset: str, raw: Any) -> list[Any]:
     """Starts the training and shows it, or says at the fields and here why not."""
+    config, found, marked = asked_for(parts, design, raw, now=True)
+    if config is None:
+        return [gr.skip(), gr.skip(), found, found, marked]
+    name = name_of(parts, design, title, preset, config)
     try:
-        config = config_of(raw)
-    except ConfigError as error:
-        found = checklist([("fail", "Settings", problem.message) for problem in error.problems])
-        return [gr.skip(), gr.skip(), found, found, marks(error.problems)]
-    checks = preflight(config, (), parts.workbench.workspace, design)
-    failed = [check for check in checks if check.level == "fail"]
-    if failed:
-        found = checklist([(check.level, check.title, check.text) for check in failed])
-        return [gr.skip(), gr.skip(), found, found, gr.skip()]
-    workbench = parts.workbench
-    name = title.strip() if title and title.strip() else workbench.default_name(config, design.mode, preset)
-    try:
-        selection = workbench.start(
+        selection = parts.workbench.start(
             config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset
         )
     except WorkbenchError as error:
-        found = checklist([("fail", "Start", str(error))])
+        why = f"{error}. {OR_QUEUE}" if isinstance(error, Occupied) else str(error)
+        found = checklist([("fail", "Start", why)])
         return [gr.skip(), gr.skip(), found, found, gr.skip()]
     return [str(selection), go_to("monitor"), "", "", ""]

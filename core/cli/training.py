@@ -1,15 +1,30 @@
 """Commands that train, and that forecast or stop a training."""
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core.cli.common import Base, Changes, Run, Source, WorkspaceOption, app, checked_config, find_run, open_workspace
+from core.cli.common import (
+    Base,
+    Changes,
+    Run,
+    Source,
+    WorkspaceOption,
+    app,
+    checked_config,
+    find_experiment,
+    find_run,
+    open_workspace,
+)
+from core.cli.control import continue_paused
+from core.cli.queueing import put
+from core.errors import ConfigError, Problem
 from core.runs.arms import DEFAULT_ARMS, KNOWN_ARMS, describe
 from core.runs.scores import DEFAULT_SCORE, SCORES
+
+Queue = Annotated[bool, typer.Option("--queue", help="Freeze it and let it wait for its turn; see `queue`.")]
 
 
 @app.command()
@@ -17,15 +32,21 @@ def train(
     source: Source, preset: Base = "demo", changes: Changes = None, workspace: WorkspaceOption = None,
     runs_dir: Annotated[Path | None, typer.Option("--runs-dir", help="Where the run folder is made.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="The run's name; default: the preset's or file's.")] = None,
+    queue: Queue = False,
 ) -> None:  # fmt: skip
-    """Makes a run folder and trains in the foreground."""
+    """Makes a run folder and trains in the foreground, or queues it."""
+    if queue and runs_dir is not None:
+        raise ConfigError([Problem("--runs-dir", f"--runs-dir must be left out with --queue, got {runs_dir}")])
     config = checked_config(source, preset, changes, workspace)
     from core.runs.folder import RunFolder
 
     title = Path(source).stem if name is None else name
     folder = RunFolder.create(open_workspace(workspace).runs_dir if runs_dir is None else runs_dir, title, config)
     print(f"run folder: {folder.path}", flush=True)
-    _train(folder, resume=False)
+    if queue:
+        put(open_workspace(workspace), f"runs/{folder.name}")
+    else:
+        _train(folder, resume=False)
 
 
 @app.command()
@@ -39,8 +60,10 @@ def resume(
     run: Annotated[str, typer.Argument(help="A run's or an experiment's folder, or its name in the workspace.")],
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Goes on from a run's newest checkpoint, or with the arms of an experiment that are not done."""
-    experiment = _find_experiment(run, workspace)
+    """Lets a paused training go on; else goes on from a run's newest checkpoint, or with an experiment's other arms."""
+    if continue_paused(run, workspace):
+        return
+    experiment = find_experiment(run, workspace)
     if experiment is None:
         _train(find_run(run, workspace), resume=True)
     else:
@@ -51,9 +74,16 @@ def _train(folder, *, resume: bool) -> None:
     from core.runs.status import derive_state
     from core.training.run import train as train_run
 
-    train_run(folder, resume=resume)
-    state = derive_state(folder)
-    print(f"{state.label}: {state.message}" if state.message else state.label)
+    def say() -> None:
+        state = derive_state(folder)
+        print(f"{state.label}: {state.message}" if state.message else state.label)
+
+    try:
+        train_run(folder, resume=resume)
+    except KeyboardInterrupt:
+        say()
+        raise
+    say()
 
 
 ARM_HELP = "An arm, may be repeated; default teacher-forced and rollout. " + " ".join(
@@ -71,8 +101,9 @@ def ab(
         str, typer.Option("--primary", help=f"The score that gives the verdict: {', '.join(SCORES)}.", metavar="SCORE")
     ] = DEFAULT_SCORE,
     name: Annotated[str | None, typer.Option("--name", help="The experiment's name.")] = None,
+    queue: Queue = False,
 ) -> None:  # fmt: skip
-    """Trains matched arms, one after the other, in the foreground: once each for every seed."""
+    """Trains matched arms, one after the other, in the foreground or from the queue: once each for every seed."""
     config = checked_config(source, preset, changes, workspace)
     from core.runs.experiment import create_experiment
 
@@ -84,7 +115,10 @@ def ab(
     )  # fmt: skip
     print(f"experiment folder: {experiment.path}")
     print("\n".join(_plan_lines(experiment, config)), flush=True)
-    _drive(experiment)
+    if queue:
+        put(open_workspace(workspace), f"experiments/{experiment.name}")
+    else:
+        _drive(experiment)
 
 
 def _plan_lines(experiment, config) -> list[str]:
@@ -106,15 +140,6 @@ def ab_run(experiment: Annotated[Path, typer.Argument()]) -> None:
     from core.runs.experiment import Experiment
 
     _drive(Experiment(experiment))
-
-
-def _find_experiment(name: str, workspace: Path | None):
-    """The experiment of a folder, or of a name in the workspace; None where it names none."""
-    from core.runs.experiment import Experiment, list_experiments
-
-    if Experiment(Path(name)).file_path.is_file():
-        return Experiment(Path(name))
-    return next((found for found in list_experiments(open_workspace(workspace)) if found.name == name), None)
 
 
 def _drive(experiment) -> None:
@@ -140,26 +165,3 @@ def forecast(
         print(json.dumps(forecasting.as_json(config, found)))
     else:
         print("\n".join(forecasting.as_lines(config, found)))
-
-
-@app.command()
-def stop(
-    run: Annotated[str, typer.Argument(help="A run's or an experiment's name in the workspace, or a run's folder.")],
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Asks a run, or all of an experiment, to save and stop, and waits until it has."""
-    from core.runs.experiment import advance_experiment_stop, stop_experiment
-    from core.runs.process import GRACE_SECONDS, stop_run, wait_for_end
-
-    experiment = _find_experiment(run, workspace)
-    if experiment is None:
-        folder = find_run(run, workspace)
-        state = stop_run(folder)
-        if state.live:
-            state = wait_for_end(folder, 4 * GRACE_SECONDS)
-    else:
-        state = stop_experiment(experiment)
-        while state.label in ("running", "stopping"):
-            time.sleep(0.2)
-            state = advance_experiment_stop(experiment)
-    print(f"{state.label}: {state.message}")

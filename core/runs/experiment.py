@@ -14,14 +14,14 @@ from core.runs.arms import DEFAULT_ARMS, REFERENCE, Arm, at_seed, resolve_arms
 from core.runs.background import start_in_background
 from core.runs.driver import Command, Driver, Say, outcome
 from core.runs.experiment_folder import FILE_NAME, ArmRun, Experiment, find_experiment, list_experiments
-from core.runs.files import new_folder, to_json, write_whole
+from core.runs.files import new_folder, title_text, to_json, write_whole
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.liveness import Identity
-from core.runs.lock import record_launch, starting
+from core.runs.lock import Occupied, record_launch, starting
 from core.runs.process import GRACE_SECONDS, advance_stop, kill_run, request_stop, stop_run
 from core.runs.scores import DEFAULT_SCORE, SCORES
-from core.runs.status import Label, State, derive_state, live_process
+from core.runs.status import FINAL_LABELS, Label, State, derive_state, live_process
 from core.runs.workspace import Workspace, workspace_of
 
 __all__ = [
@@ -48,7 +48,7 @@ class ExperimentState:
     """What may be believed of an experiment.
 
     Attributes:
-        label: As for a run; running while its driver or one of its arms runs.
+        label: As for a run; running while its driver or one of its arms runs, paused while that arm is.
         message: One or more lines for people.
         arms: Each arm with its state. An arm that will not be trained any more counts as stopped.
         driver: The state of the process that trains them one after another.
@@ -94,7 +94,8 @@ def create_experiment(
     path = new_folder(workspace.experiments_dir, name)
     try:
         rows = [_make(path, seed, folder, arm, reference) for seed, folder, arm, reference in planned]
-        facts = {"name": path.name, "title": name.strip(), "created": time.time(), "primary": primary, "seeds": seeds}
+        facts = {"name": path.name, "title": title_text(name), "created": time.time()}
+        facts |= {"primary": primary, "seeds": seeds}
         write_whole(path / FILE_NAME, to_json({**facts, "arms": rows}, indent=2), durable=True)
     except WorkbenchError:
         shutil.rmtree(path, ignore_errors=True)
@@ -143,9 +144,11 @@ def experiment_state(experiment: Experiment) -> ExperimentState:
         arms = [(arm, _never(state) if state.label == "queued" else state) for arm, state in arms]
     working = [arm.run.name for arm, state in arms if state.live]
     if not driver.live and working:
-        stopping = any(state.label == "stopping" for _, state in arms)
+        label = next(state.label for _, state in arms if state.live)
         message = f"{working[0]} goes on, but the process that would start the next arm is gone"
-        return ExperimentState("stopping" if stopping else "running", message, tuple(arms), driver)
+        return ExperimentState(label, message, tuple(arms), driver)
+    if driver.label == "running" and any(state.label == "paused" for _, state in arms):
+        return ExperimentState("paused", driver.message, tuple(arms), driver)
     return ExperimentState(driver.label, driver.message, tuple(arms), driver)
 
 
@@ -215,8 +218,13 @@ def start_experiment(
     root = workspace_of(experiment.path).root
     argv = [python, "-m", "core", "ab-run", str(experiment.path)] if command is None else list(command)
     with starting(root):
-        if derive_state(experiment.folder).label == "done":
+        label = experiment_state(experiment).label
+        if label == "done":
             raise RunError(f'experiment must be one that is not done, got "{experiment.name}"; make a new one')
+        if label not in FINAL_LABELS and label != "queued":  # on another device: this one is free
+            raise Occupied(
+                f'experiment must be one that is not in progress, got "{experiment.name}"; wait for it or stop it'
+            )
         return start_in_background(root, f'experiment "{experiment.name}"', experiment.folder, argv)
 
 
@@ -242,15 +250,16 @@ def advance_experiment_stop(experiment: Experiment) -> ExperimentState:
 
 
 def kill_experiment(experiment: Experiment) -> ExperimentState:
-    """Ends the current arm at once, without saving, and starts no other.
+    """Ends the current arm at once, without saving, and starts no other; where no arm is trained, the driver itself.
 
     Raises:
         RunError: If a control file cannot be written.
     """
     if live_process(experiment.folder) is not None:
         request_stop(experiment.folder, GRACE_SECONDS)
-    for arm in experiment.arms:
-        kill_run(arm.run)
+    training = [arm.run for arm in experiment.arms if live_process(arm.run) is not None]
+    for run in training if training else [experiment.folder]:
+        kill_run(run)
     return experiment_state(experiment)
 
 
