@@ -8,9 +8,14 @@
 A problem reads ``<option> must <rule>, got <value>[; what to do]``.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+LONGEST_SENTENCE = 1000
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, invisible marks, halves of characters, and ends of lines."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,17 @@ class Problem:
 
     Attributes:
         option: The flat name of the option, or the name of the file, that the problem is about.
-        message: One whole sentence that names the option and says what to do where that is not obvious.
+        message: One whole sentence that names the option and says what to do where that is not obvious. What it quotes
+            comes from files and forms: it is made ``printable``, one line, and cut.
     """
 
     option: str
     message: str
+
+    def __post_init__(self) -> None:
+        """Whatever a file is called or holds, the sentence is a line that can be shown and written anywhere."""
+        object.__setattr__(self, "option", printable(self.option))
+        object.__setattr__(self, "message", printable(self.message))
 
     def __str__(self) -> str:
         """The sentence."""
@@ -68,6 +79,34 @@ class DataError(_ProblemsError):
 
 class RunError(WorkbenchError):
     """A run, an experiment or their folder cannot be made, read, started or stopped."""
+
+    def __init__(self, message: str) -> None:
+        """Keeps one or more sentences, a line each, that can be shown and written anywhere.
+
+        Args:
+            message: The sentences.
+        """
+        super().__init__("\n".join(map(printable, message.split("\n"))))
+
+
+def printable(text: str, longest: int = LONGEST_SENTENCE) -> str:
+    """A text as one line that can be shown, logged and written as UTF-8.
+
+    Args:
+        text: Any text, that of file names included, which need not be valid Unicode.
+        longest: Characters that are kept.
+
+    Returns:
+        The text with every character that is not seen as its escape, such as ``\\n``; where too long, without its
+        middle, so that the end of a sentence, which says what to do, is still there.
+    """
+    cut = text if len(text) <= longest else f"{text[: longest * 2 // 3]} … {text[-longest // 3 :]}"
+    return "".join(map(_seen, cut))
+
+
+def _seen(character: str) -> str:
+    unseen = unicodedata.category(character) in _UNSEEN
+    return character.encode("unicode_escape").decode("ascii") if unseen else character
 
 
 def reason_of(error: OSError) -> str:

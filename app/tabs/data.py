@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from app.datasets import SHOWN, advice, keep_upload, read_folder, thumbnail, war
 from app.form import make_input
 from app.html import Level, checklist, empty, escape, paragraph, table
 from app.parts import ACT, QUIET, Parts, text_output
+from app.paths import AllowedPaths
 from app.prompts import Prompts, follow
-from core.config.paths import resolve_path
+from core.config.paths import model_folder, resolve_path
 from core.config.spec import option_specs
-from core.data.dreambooth import Listing
-from core.errors import DataError, WorkbenchError
+from core.data.dreambooth import INSTANCE_PROMPT, Listing
+from core.data.prompts import tokens_read
+from core.errors import DataError, WorkbenchError, printable
 
 SUBJECT = ("instance_data_dir", "instance_prompt")
 PRESERVATION = ("with_prior_preservation", "class_prompt", "class_data_dir", "num_class_images", "prior_loss_weight")
 HERE = (*SUBJECT, "validation_prompts", *PRESERVATION)
 """Options whose input stands on this tab."""
+LONGEST_PROMPT = 2000
+"""Characters of a prompt that the table shows."""
 
 
 def build(parts: Parts) -> None:
@@ -68,8 +73,13 @@ def build(parts: Parts) -> None:
 
 def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
-    source = [parts.inputs[name] for name in (*SUBJECT, "resolution")]
-    parts.chains["listing"] = {"fn": show_listing, "inputs": source, "outputs": parts["data.table"], **QUIET}
+    source = [parts.inputs[name] for name in (*SUBJECT, "resolution", "pretrained_model_name_or_path")]
+    parts.chains["listing"] = {
+        "fn": lambda *values: show_listing(parts.workbench.paths, *values),
+        "inputs": source,
+        "outputs": parts["data.table"],
+        **QUIET,
+    }
 
 
 def wire(parts: Parts) -> None:
@@ -134,7 +144,8 @@ def follow_prompt(parts: Parts, preset: str, followed: str, instance: str, of_cl
 def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, str]:
     """Copies an upload into the workspace; returns its folder for the form, the fold closed, and what to say."""
     try:
-        folder = keep_upload(parts.workbench.workspace.datasets_dir, name, [Path(file) for file in files or []])
+        parts.workbench.workspace.check_there()
+        folder = keep_upload(parts.workbench.workspace.datasets_dir, str(name), [Path(file) for file in files or []])
     except DataError as error:
         return gr.skip(), gr.skip(), checklist([("fail", "Upload", problem.message) for problem in error.problems])
     except WorkbenchError as error:
@@ -142,27 +153,46 @@ def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, 
     return str(folder), gr.Accordion(open=False), checklist([("pass", "Uploaded", f"The pictures are in {folder}.")])
 
 
-def show_listing(folder: str, instance_prompt: str, resolution: float | None) -> str:
+def show_listing(
+    paths: AllowedPaths, folder: str, instance_prompt: str, resolution: float | None, base: str | None = None
+) -> str:
     """The pictures of the folder, or everything that is wrong with it."""
     if not folder or not str(folder).strip():
         return empty("Give a folder of 4 or more pictures, or upload some.")
+    problem = paths.problem("instance_data_dir", folder)
+    if problem is not None:
+        return checklist([("fail", problem.option, problem.message)])
     try:
         listing = read_folder(resolve_path(str(folder).strip()), instance_prompt or "")
     except DataError as error:
         return checklist([("fail", problem.option, problem.message) for problem in error.problems])
-    return listing_html(listing, int(resolution) if resolution is not None else 0)
+    side = int(resolution) if resolution is not None and math.isfinite(resolution) else 0
+    return listing_html(listing, side, tokens_read(_folder_of(base, paths)))
 
 
-def listing_html(listing: Listing, resolution: int) -> str:
-    """The table: picture, size, prompt and where it comes from, warnings; then what was passed over and why."""
-    notes = warnings_of(listing, resolution)
+def _folder_of(base: str | None, paths: AllowedPaths) -> Path | None:
+    """Where a base model lies that the page may look into."""
+    if not base or paths.problem("pretrained_model_name_or_path", base) is not None:
+        return None
+    return model_folder(base)
+
+
+def listing_html(listing: Listing, resolution: int, most: int) -> str:
+    """The table: picture, size, prompt and where it comes from, warnings; then what was passed over and why.
+
+    Args:
+        listing: The pictures.
+        resolution: Side of the square that is trained on, in pixels.
+        most: Tokens of a prompt that the text encoder reads.
+    """
+    notes = warnings_of(listing, resolution, most)
     head = ["Picture", "File", "Size (pixels)", "Prompt", *(["Note"] if any(notes.values()) else [])]
     rows = [
         [
             _image(item.path),
-            escape(item.path.name),
+            escape(printable(item.path.name)),
             f"{item.width} × {item.height}",
-            f"<q>{escape(item.prompt)}</q><small>from {_source(item.prompt_source)}</small>",
+            f"<q>{escape(_shown(item.prompt))}</q><small>from {_source(item.prompt_source)}</small>",
             escape("; ".join(notes[item.path])),
         ][: len(head)]
         for item in listing.items[:SHOWN]
@@ -172,14 +202,25 @@ def listing_html(listing: Listing, resolution: int) -> str:
     if len(listing.items) > SHOWN:
         parts.append(f'<p class="rw-text">and {len(listing.items) - SHOWN} more pictures.</p>')
     found: list[tuple[Level, str, str]] = []
-    found.extend(("warn", "Pictures", line) for line in advice(listing))
+    found.extend(("warn", "Pictures", line) for line in advice(listing, most))
     found.extend(("info", name, f"passed over: {why}") for name, why in listing.skipped)
     return "".join(parts) + (checklist(found) if found else "")
 
 
+def _shown(prompt: str) -> str:
+    """A prompt, of a very long one the beginning: what is left out here is far beyond what a text encoder reads."""
+    rest = len(prompt) - LONGEST_PROMPT
+    return prompt if rest <= 0 else f"{prompt[:LONGEST_PROMPT]}… and {rest} more characters"
+
+
 def _source(name: str) -> str:
-    return "the instance prompt" if name == "instance prompt" else escape(name)
+    return "the instance prompt" if name == INSTANCE_PROMPT else escape(name)
 
 
 def _image(path: Path) -> str:
-    return f'<img class="rw-thumb" src="{thumbnail(path, path.stat().st_mtime)}" alt="{escape(path.name)}">'
+    """A thumbnail; the file can change, or go, while the table is made."""
+    alt = escape(printable(path.name))
+    try:
+        return f'<img class="rw-thumb" src="{thumbnail(path, path.stat().st_mtime)}" alt="{alt}">'
+    except (OSError, DataError):
+        return f"{alt} cannot be read any more"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.config.paths import EMBEDDED_BASES, EMBEDDED_FLOW, resolve_path
+from core.regular import MEGABYTE, read_regular
 
 FLOW_FAMILIES = frozenset({"sd3", "flux"})
 MIXED_FAMILY = "stable_diffusion"
@@ -40,7 +41,7 @@ def last_timestep(family: str, name: str) -> int:
 def _scheduler_config(name: str) -> Mapping[str, Any] | None:
     """What the folder of a local base model says about its scheduler; None if there is none that can be read."""
     try:
-        table = json.loads((resolve_path(name) / SCHEDULER_CONFIG).read_bytes())
+        table = json.loads(read_regular(resolve_path(name) / SCHEDULER_CONFIG, MEGABYTE))
     except (OSError, ValueError, RecursionError):
         return None
     return table if isinstance(table, dict) else None

@@ -3,11 +3,16 @@
 import json
 import os
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, Problem, RunError, reason_of, unreadable
+from core.regular import MEGABYTE, TooLarge, read_regular, size_text
+
+LARGEST = MEGABYTE // 4
+"""Bytes of a configuration; a whole one has some thousand."""
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -17,7 +22,8 @@ def read_table(path: Path) -> dict[str, Any]:
         path: The file; UTF-8, a byte order mark is allowed.
 
     Raises:
-        ConfigError: If it is missing, a folder, no UTF-8, no TOML or JSON, or holds something else than a table.
+        ConfigError: If it is missing, a folder, a pipe or a device, larger than ``LARGEST``, no UTF-8, no TOML or JSON,
+            or holds something else than a table.
     """
     if os.path.isdir(path):
         raise _refused(path, "must be a file, got a folder")
@@ -26,16 +32,42 @@ def read_table(path: Path) -> dict[str, Any]:
             path, "must be a .toml or .json file, got " + (f"the ending {path.suffix}" if path.suffix else "no ending")
         )
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError:
         raise _refused(path, "must be an existing file, got nothing at that place") from None
+    except TooLarge as error:
+        raise _refused(path, f"must be a file of options, but {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise _refused(
             path, f"must be UTF-8 text, got the byte 0x{error.object[error.start]:02x} at place {error.start}"
         ) from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    return _parse_toml(path, text) if path.suffix.lower() == ".toml" else _parse_json(path, text)
+    return _parse_toml(path, text) if path.suffix.lower() == ".toml" else parse_json(text, str(path))
+
+
+def parse_json(text: str, name: str = "the config") -> dict[str, Any]:
+    """The table of options that a JSON text holds.
+
+    Args:
+        text: What somebody typed, pasted or uploaded.
+        name: What to call it.
+
+    Raises:
+        ConfigError: If it is no JSON, names something twice, or holds something else than a table.
+    """
+    if len(text) > LARGEST:
+        raise _refused(name, f"must have at most {size_text(LARGEST)}, got {size_text(len(text))}")
+    try:
+        table = json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        where = f"{_middle(error.msg)} (at line {error.lineno}, column {error.colno})"
+        raise _refused(name, f"must be valid JSON, got an error: {where}") from None
+    except (ValueError, RecursionError) as error:
+        raise _refused(name, f"must be valid JSON, got an error: {_middle(str(error))}") from None
+    if not isinstance(table, Mapping):
+        raise _refused(name, f"must hold a table of options, got a {type(table).__name__}")
+    return dict(table)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -51,7 +83,7 @@ def write_text(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(text.encode("utf-8", "backslashreplace"))  # half a character, from a form or a file's name
         aside.replace(path)
     except OSError as error:
         raise RunError(
@@ -69,25 +101,11 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
         raise _refused(path, f"must be valid TOML, got an error: {_middle(str(error))}") from None
 
 
-def _parse_json(path: Path, text: str) -> dict[str, Any]:
-    try:
-        table = json.loads(text, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        where = f"{_middle(error.msg)} (at line {error.lineno}, column {error.colno})"
-        raise _refused(path, f"must be valid JSON, got an error: {where}") from None
-    except (ValueError, RecursionError) as error:
-        raise _refused(path, f"must be valid JSON, got an error: {_middle(str(error))}") from None
-    if not isinstance(table, Mapping):
-        raise _refused(path, f"must hold a table of options, got a {type(table).__name__}")
-    return dict(table)
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object in which each name stands once, as TOML has it."""
     table = dict(pairs)
     if len(table) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise ValueError(f"{twice!r} is given twice")
     return table
 
@@ -96,8 +114,8 @@ def _middle(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _refused(path: Path, complaint: str) -> ConfigError:
-    return ConfigError([Problem(path.name, f"{path} {complaint}")])
+def _refused(path: Path | str, complaint: str) -> ConfigError:
+    return ConfigError([Problem(os.path.basename(path), f"{path} {complaint}")])
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:

@@ -14,6 +14,8 @@ from core.errors import ConfigError, Problem
 
 UNSET_WORDS = ("unset", "none", "null", "")
 TRUE_WORDS = ("true", "yes", "on", "1")
+MOST_NAMES = 1000
+"""Names of a file that are looked up; there are far fewer options, and each unknown one is compared with all."""
 FALSE_WORDS = ("false", "no", "off", "0")
 
 
@@ -70,6 +72,9 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...
     """
     flat: dict[str, Any] = {}
     problems: list[Problem] = []
+    count = len(values) + sum(len(value) for value in values.values() if isinstance(value, Mapping))
+    if count > MOST_NAMES:
+        return {}, (Problem("config", f"the config must hold at most {MOST_NAMES} names, got {count}"),)
     for key, value in values.items():
         if key not in RunConfig.model_fields:
             entries = [(key, value, _problem_of_name(key, None))]
@@ -182,6 +187,6 @@ def _parse_texts(text: str) -> Any:
     if text.lstrip().startswith("["):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -32,7 +32,11 @@ def resolve_path(text: str) -> Path:
 
 def model_path(name: str) -> str:
     """What ``from_pretrained`` is given: an embedded base, a local folder that exists, or a hub id as it stands."""
-    if name in EMBEDDED_BASES:
-        return str(EMBEDDED_BASES[name])
-    local = resolve_path(name)
-    return str(local) if os.path.exists(local) else name
+    folder = model_folder(name)
+    return name if folder is None else str(folder)
+
+
+def model_folder(name: str) -> Path | None:
+    """Where a base model lies on this machine; None where it does not, as far as its name tells."""
+    local = EMBEDDED_BASES[name] if name in EMBEDDED_BASES else resolve_path(name)
+    return local if name in EMBEDDED_BASES or os.path.exists(local) else None

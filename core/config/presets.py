@@ -14,13 +14,18 @@ from core.config.flat import flatten, nest, parse_config, parse_text, split
 from core.config.paths import EMBEDDED_BASES, PATH_OPTIONS, PRESETS_DIR, resolve_path
 from core.config.problems import suggestion
 from core.config.run import RunConfig
+from core.config.spec import show_value
 from core.config.toml import toml_document
-from core.errors import ConfigError, Problem
+from core.errors import ConfigError, Problem, RunError, printable
 
 DEFAULT_PRESET = "demo"
 ABOUT = ("title", "summary", "for_whom")
 UNSET = "unset"
 """Top-level list of options that are unset: what TOML has in place of null."""
+LONGEST_TITLE = 200
+"""Characters."""
+DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))})
+"""Names that no file can have on Windows."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def broken_presets(workspace: Path | None = None) -> dict[str, ConfigError]:
         try:
             _read_preset(name, path)
         except ConfigError as error:
-            broken[name] = error
+            broken[printable(name)] = error
     return broken
 
 
@@ -95,7 +100,8 @@ def save_preset(
 
     Args:
         workspace: The workspace's folder.
-        name: Made a slug; one's own preset of that name is replaced.
+        name: Made a slug. One's own preset of that very name, or of that title, is replaced; where another one has
+            the slug, this one gets -2, -3 …, so that nothing is lost.
         title: Shown on its card; the name if empty.
         config: Stored whole.
         summary: What it is.
@@ -116,12 +122,35 @@ def save_preset(
             [Problem("name", f"name must not be that of a shipped preset, got {short!r}; choose another name")]
         )
     flat = flatten(config)
-    head: dict[str, Any] = {"title": title.strip() or short, "summary": summary, "for_whom": for_whom}
+    shown = printable(title.strip(), LONGEST_TITLE) or short
+    head: dict[str, Any] = {"title": shown, "summary": summary, "for_whom": for_whom}
     head[UNSET] = [option for option, value in flat.items() if value is None]
     stated = {option: value for option, value in flat.items() if value is not None}
-    path = workspace / "presets" / f"{short}.toml"
+    path = _own_path(workspace, short, replaced=name == short, title=shown)
     write_text(path, toml_document(head, nest(stated)))
     return path
+
+
+def _own_path(workspace: Path, short: str, *, replaced: bool, title: str) -> Path:
+    """Where a preset goes: the file that was named, the one that has its title, or a free name."""
+    folder = workspace / "presets"
+    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(workspace)):
+        raise RunError(f"{folder} must lie in the workspace, got a link that leads out of it; remove the link")
+    shipped, number = _files_in(PRESETS_DIR), 1
+    while True:
+        name = short if number == 1 else f"{short}-{number}"
+        path = folder / f"{name}.toml"
+        if name not in shipped and (replaced or not os.path.lexists(path) or _title_of(name, path) == title):
+            return path
+        number += 1
+
+
+def _title_of(name: str, path: Path) -> str | None:
+    """The title of a preset that can be read; a file that cannot is nobody's to replace."""
+    try:
+        return _read_preset(name, path).title
+    except ConfigError:
+        return None
 
 
 def resolve_config(
@@ -174,14 +203,25 @@ def load_config(path: Path) -> RunConfig:
     return parse_config(read_table(path))
 
 
-def slug(name: str) -> str:
-    """A name that is safe in a path and easy to type: lower case letters, digits and single dashes, 64 at most."""
+def slug(name: str, longest: int = 64) -> str:
+    """A name that is safe in a path and easy to type: lower case letters, digits and single dashes.
+
+    Args:
+        name: What a person typed; nothing of it may be usable.
+        longest: Characters that are kept.
+
+    Returns:
+        Empty if there is no letter a-z and no digit; never a name that Windows keeps for its devices.
+    """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:64].strip("-")
+    short = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:longest].strip("-")
+    return f"{short}-1" if short in DEVICES else short
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder.is_dir() else {}
+    if not os.path.isdir(folder):
+        return {}
+    return {path.stem: path for path in sorted(folder.glob("*.toml")) if not path.name.startswith(".")}
 
 
 def _is_shipped(path: Path) -> bool:
@@ -202,11 +242,10 @@ def _parts_of(path: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[Problem
     about = {key: table.pop(key, "") for key in ABOUT}
     unset = table.pop(UNSET, [])
     flat, problems = split(table)
-    problems += tuple(
-        Problem(key, f"{key} must be a text, got {text!r}") for key, text in about.items() if not isinstance(text, str)
-    )
+    no_texts = [(key, value) for key, value in about.items() if not isinstance(value, str)]
+    problems += tuple(Problem(key, f"{key} must be a text, got {show_value(value)}") for key, value in no_texts)
     if not isinstance(unset, list) or not all(isinstance(name, str) for name in unset):
-        return about, flat, (*problems, Problem(UNSET, f"{UNSET} must be a list of options, got {unset!r}"))
+        return about, flat, (*problems, Problem(UNSET, f"{UNSET} must be a list of options, got {show_value(unset)}"))
     nothing, more = split(dict.fromkeys(unset))
     both = [Problem(name, f"{name} must have a value or be {UNSET}, got both") for name in nothing if name in flat]
     return about, {**flat, **nothing}, (*problems, *more, *both)
@@ -215,6 +254,8 @@ def _parts_of(path: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[Problem
 def _read_preset(name: str, path: Path) -> Preset:
     """Reads and checks one preset; the options' defaults complete a shipped one, the demo one of the workspace."""
     shipped = path.parent == PRESETS_DIR
+    if not shipped:
+        _check_place(name, path)
     base = {} if shipped else flatten(load_preset(DEFAULT_PRESET).config)
     about, flat, problems = _parts_of(path)
     try:
@@ -223,7 +264,18 @@ def _read_preset(name: str, path: Path) -> Preset:
         raise ConfigError(
             [Problem(problem.option, f"{path}: {problem.message}") for problem in error.problems]
         ) from None
-    return Preset(name, about["title"] or name, about["summary"], about["for_whom"], path, shipped, nest(flat), config)
+    title, summary, for_whom = (printable(about[key].strip(), LONGEST_TITLE * 5) for key in ABOUT)
+    return Preset(name, title or name, summary, for_whom, path, shipped, nest(flat), config)
+
+
+def _check_place(name: str, path: Path) -> None:
+    """Refuses a file of the workspace that cannot be named on a command line, or that does not really lie there."""
+    if name != printable(name).strip() or name.startswith("-"):
+        rule = "must have a name that can be typed and that does not begin with a dash; rename it"
+        raise ConfigError([Problem(path.name, f"{path} {rule}")])
+    if not os.path.realpath(path).startswith(os.path.realpath(path.parent.parent) + os.sep):
+        rule = "must lie in the workspace, got a link that leads out of it; put the file itself there"
+        raise ConfigError([Problem(path.name, f"{path} {rule}")])
 
 
 def _from_here(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,5 +286,8 @@ def _from_here(flat: Mapping[str, Any]) -> dict[str, Any]:
 def _path_from_here(value: Any) -> Any:
     if not isinstance(value, str) or value in EMBEDDED_BASES:
         return value
-    here = os.path.realpath(os.path.expanduser(value)) if "\0" not in value else ""
-    return here if os.path.exists(here) and here != os.path.realpath(resolve_path(value)) else value
+    try:
+        here = os.path.realpath(os.path.expanduser(value))
+        return here if os.path.exists(here) and here != os.path.realpath(resolve_path(value)) else value
+    except ValueError:  # a null byte or half a character: no path, and validation says so
+        return value

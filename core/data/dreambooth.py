@@ -1,16 +1,20 @@
 """A DreamBooth folder: which pictures it holds and the exact prompt that each is trained with. Imports no torch."""
 
+import os
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
-
-from core.errors import DataError, Problem, unreadable
+from core.data.captions import CAPTION_SUFFIXES, Caption, read_caption
+from core.data.pictures import Look, look_at
+from core.errors import DataError, Problem, printable, unreadable
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
-CAPTION_SUFFIXES = (".txt", ".caption")
-MAX_PIXELS = 64_000_000
-"""Above this a picture is refused before it is decoded."""
+NAMED = 3
+"""How many of the files that are called as pictures are, and are none, an error names."""
+INSTANCE_PROMPT = "instance prompt"
+"""Source of a prompt that comes from no caption."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Item:
         prompt_source: "instance prompt", or the name of the sidecar file.
         width: pixels, after the camera's rotation is applied.
         height: pixels, after the camera's rotation is applied.
+        notes: what happens to picture or caption that people may not expect, in words.
     """
 
     path: Path
@@ -30,6 +35,7 @@ class Item:
     prompt_source: str
     width: int
     height: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,123 +54,98 @@ class Listing:
 def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instance_data_dir") -> Listing:
     """Reads a flat folder of pictures with optional ``.txt`` or ``.caption`` sidecars.
 
+    Links in it are followed: the user named the folder. Folders, pipes, sockets and devices are skipped, whatever they
+    are called.
+
     Args:
         folder: where the pictures lie; it is only read.
         instance_prompt: the prompt of every picture that has no sidecar.
         option: the option that named the folder, for the error's sentence.
 
     Raises:
-        DataError: the folder is missing or holds no picture, a picture cannot be read, a caption is not UTF-8; all
-            such problems at once.
+        DataError: the folder is missing or holds no picture, a picture or a caption cannot be read; all such problems
+            at once.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise DataError(
-            [Problem(option, f"{option} must be a folder that exists, got {str(folder)!r}; check the path")]
-        )
+    folder = Path(os.path.expanduser(folder))
+    paths = _listed(folder, option)
+    skipped = {path: why for path in paths if (why := _why_skipped(path)) is not None}
+    rest = [path for path in paths if path not in skipped]
+    pictures = [path for path in rest if path.suffix.lower() in PICTURE_SUFFIXES]
+    captions = _captions(rest)
+    skipped |= _beside(rest, {path.stem for path in pictures}, captions)
     items: list[Item] = []
-    skipped: list[tuple[str, str]] = []
     problems: list[Problem] = []
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError([unreadable(option, folder, error)]) from error
-    pictures = {path.stem for path in paths if path.suffix.lower() in PICTURE_SUFFIXES}
-    captions = _captions(paths)
-    for path in paths:
-        why = _why_skipped(path, pictures)
-        if why is not None:
-            skipped.append((path.name, why))
-            continue
+    for path in pictures:
         try:
             items.append(_read_item(path, instance_prompt, captions.get(path.stem)))
         except DataError as error:
             problems += error.problems
-    if not items and not problems:
+    if not pictures:
         suffixes = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
-        problems.append(
-            Problem(option, f"{option} must hold at least one picture ({suffixes}), got none in {str(folder)!r}")
-        )
+        rule = f"{option} must hold at least one picture ({suffixes}), got none in {str(folder)!r}"
+        named = [f"{path.name} is {why}" for path, why in skipped.items() if path.suffix.lower() in PICTURE_SUFFIXES]
+        problems.append(Problem(option, "; ".join([rule, *named[:NAMED]])))
     if problems:
         raise DataError(problems)
-    return Listing(tuple(items), tuple(skipped))
+    why = tuple((printable(path.name), skipped[path]) for path in paths if path in skipped)
+    return Listing(tuple(items), why)
 
 
-def read_picture(path: Path) -> Image.Image:
-    """Decodes a picture to RGB, upright, with transparency laid on white.
-
-    Raises:
-        DataError: the file is no picture, is cut short, or has more than :data:`MAX_PIXELS` pixels.
-    """
+def _listed(folder: Path, option: str) -> list[Path]:
     try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise _unreadable(path, f"has {opened.width} × {opened.height} pixels; make it smaller")
-            upright = ImageOps.exif_transpose(opened)
-            if upright.mode in ("I", "I;16", "F"):
-                raise _unreadable(path, f"has {upright.mode} pixels; save it with 8 bits a channel")
-            rgba = upright.convert("RGBA")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, "cannot be decoded; replace or remove it") from error
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null byte or half a character in the name
+        rule = f"{option} must be a folder that exists, got {str(folder)!r}; check the path"
+        raise DataError([Problem(option, rule)]) from None
+    except OSError as error:
+        raise DataError([unreadable(option, folder, error)]) from error
 
 
-def _unreadable(path: Path, why: str) -> DataError:
-    return DataError([Problem(path.name, f"{path.name} must be a readable picture, but it {why}")])
+def _why_skipped(path: Path) -> str | None:
+    """Why a file is not even looked at; None if it is to be read, or to be complained about."""
+    if path.name.startswith("."):
+        return "hidden"
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # told when it is read
+        mode = stat.S_IFREG
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if not stat.S_ISREG(mode):
+        return "a pipe, a socket or a device"
+    return None if path.suffix.lower() in PICTURE_SUFFIXES.union(CAPTION_SUFFIXES) else "no picture"
 
 
-def _captions(paths: list[Path]) -> dict[str, Path]:
+def _captions(paths: Sequence[Path]) -> dict[str, Path]:
     """The caption file of each stem; the first of CAPTION_SUFFIXES counts, in small or capital letters."""
-    found = [path for path in paths if path.suffix.lower() in CAPTION_SUFFIXES and path.is_file()]
+    found = [path for path in paths if path.suffix.lower() in CAPTION_SUFFIXES]
     found.sort(key=lambda path: CAPTION_SUFFIXES.index(path.suffix.lower()), reverse=True)
     return {path.stem: path for path in found}
 
 
-def _why_skipped(path: Path, pictures: set[str]) -> str | None:
-    if path.name.startswith("."):
-        return "hidden"
-    if path.is_dir():
-        return "a folder"
-    if path.suffix.lower() in CAPTION_SUFFIXES:
-        return "a caption" if path.stem in pictures else "a caption without a picture"
-    if path.suffix.lower() not in PICTURE_SUFFIXES:
-        return "no picture"
-    return None
+def _beside(paths: Sequence[Path], stems: set[str], used: dict[str, Path]) -> dict[Path, str]:
+    """What becomes of each caption file."""
+    told = {}
+    for path in paths:
+        if path.suffix.lower() in CAPTION_SUFFIXES:
+            first = used[path.stem]
+            other = "a caption" if first == path else f"a caption that is not used, since {printable(first.name)} is"
+            told[path] = other if path.stem in stems else "a caption without a picture"
+    return told
 
 
 def _read_item(path: Path, instance_prompt: str, caption: Path | None) -> Item:
     problems: list[Problem] = []
-    size, prompt, source = (0, 0), instance_prompt, "instance prompt"
+    look, said = Look(0, 0, ()), Caption(instance_prompt, ())
     try:
-        size = read_picture(path).size
+        look = look_at(path)
     except DataError as error:
         problems += error.problems
     try:
-        if caption is not None:
-            prompt, source = _read_caption(caption), caption.name
+        said = said if caption is None else read_caption(caption)
     except DataError as error:
         problems += error.problems
     if problems:
         raise DataError(problems)
-    return Item(path, prompt, source, *size)
-
-
-def _read_caption(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        rule = f"{path.name} must be UTF-8 text, but byte {error.start} is not; save the caption as UTF-8"
-        raise DataError([Problem(path.name, rule)]) from error
-    except OSError as error:
-        raise DataError([unreadable(path.name, path, error)]) from error
-    if "\x00" in text:
-        raise DataError(
-            [Problem(path.name, f"{path.name} must be UTF-8 text, but it holds null bytes; save it as UTF-8")]
-        )
-    caption = " ".join(text.split())
-    if not caption:
-        raise DataError(
-            [Problem(path.name, f"{path.name} must hold a caption, but it is empty; write one or remove it")]
-        )
-    return caption
+    source = INSTANCE_PROMPT if caption is None else printable(caption.name)
+    return Item(path, said.text, source, look.width, look.height, look.notes + said.notes)

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from core.data.dreambooth import Item, read_picture
+from core.data.dreambooth import Item
+from core.data.pictures import read_picture
 
 CROPS = 4
 """How many crops of a picture that is not square are cached when crops are not centred."""

@@ -7,6 +7,7 @@ configuration says rslora (Kalajdzievski 2023, https://arxiv.org/abs/2312.03732)
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from core.errors import DataError, reason_of, unreadable
 from core.models.lora_path import PEFT_FILE, lora_path, lora_problem
+from core.regular import read_regular
 
 PEFT_CONFIG = "adapter_config.json"
 KOHYA = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_encoder", "lora_te2_": "text_encoder_2"}
@@ -30,6 +33,10 @@ _ENDINGS = {
     ".lora_linear_layer.down.weight": ".lora_linear_layer.up.weight",
     "_lora.down.weight": "_lora.up.weight",
 }
+NUMBERS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+"""What the matrices can be stored as, in safetensors' words."""
+LARGEST_ALPHA = 1e9
+"""Far above any; a number without bounds is no float."""
 _OPTIONS_LIMIT = 1 << 20
 
 
@@ -99,7 +106,7 @@ def opened(path: Path) -> Iterator[Any]:
     except SafetensorError as error:
         raise lora_problem(path, f"be a whole safetensors file, got an error: {error}; fetch it again") from error
     except OSError as error:
-        raise lora_problem(path, f"be a readable file, got an error: {error}") from error
+        raise lora_problem(path, f"be a readable file, got an error: {reason_of(error)}") from error
 
 
 def read_lora(path: Path) -> LoraFile:
@@ -115,7 +122,7 @@ def read_lora(path: Path) -> LoraFile:
         found = [(down, *stem) for down in keys if (stem := _stem(down)) is not None and stem[1] in known]
         modules = tuple(_module(path, file, known, options, *each) for each in found)
     if not modules:
-        rest = f"only others, such as {keys[0]!r}" if keys else "none at all"
+        rest = f"only others, such as {keys[0]!r:.80}" if keys else "none at all"
         raise lora_problem(path, f"hold a LoRA's keys (lora_A and lora_B, or lora_down and lora_up), got {rest}")
     formats = sorted({_place(stem)[0] for _, stem, _ in found})
     used = {key for down, stem, up in found for key in (down, up, f"{stem}.alpha")}
@@ -130,11 +137,22 @@ def _module(
     _, part, name = _place(stem)
     alpha_key = f"{stem}.alpha"
     given = _alpha(path, file.get_tensor(alpha_key)) if alpha_key in known else None
-    down_shape, up_shape = (tuple(file.get_slice(key).get_shape()) for key in (down, up))
-    if any(len(shape) not in (2, 4) for shape in (down_shape, up_shape)) or down_shape[0] < 1:
-        raise lora_problem(path, f"have matrices of a rank of at least 1, got shape {list(down_shape)} at {down}")
+    down_shape, up_shape = (_shape(path, file, key) for key in (down, up))
+    if up_shape[1] != down_shape[0] or math.prod(up_shape[2:]) != 1:
+        shapes = f"{list(down_shape)} and {list(up_shape)}"
+        raise lora_problem(path, f"have pairs of matrices of one rank, got shapes {shapes} at {down}")
     alpha, scale = _scaling(path, down, down_shape[0], given, options.get(part, options.get("", {})), name)
     return LoraModule(part, name, down, up, down_shape, up_shape, file.get_slice(down).get_dtype(), alpha, scale)
+
+
+def _shape(path: Path, file: Any, key: str) -> tuple[int, ...]:
+    """The shape of a matrix that can be one of a pair."""
+    shape, dtype = tuple(file.get_slice(key).get_shape()), file.get_slice(key).get_dtype()
+    if len(shape) not in (2, 4) or min(shape) < 1:
+        raise lora_problem(path, f"have matrices of a rank of at least 1, got shape {list(shape)} at {key}")
+    if dtype not in NUMBERS:
+        raise lora_problem(path, f"hold numbers of type {', '.join(NUMBERS)}, got {dtype} at {key}")
+    return shape
 
 
 def pair(file: Any, module: LoraModule) -> tuple[Tensor, Tensor]:
@@ -165,9 +183,9 @@ def _place(stem: str) -> tuple[str, str, str]:
 
 
 def _alpha(path: Path, tensor: Tensor) -> float:
-    if tensor.numel() != 1:
-        raise lora_problem(path, f"have one number for each alpha, got {tensor.numel()}")
-    return tensor.float().item()
+    if tensor.numel() != 1 or tensor.is_complex():
+        raise lora_problem(path, f"have one number for each alpha, got {tensor.numel()} of type {tensor.dtype}")
+    return tensor.double().item()
 
 
 def _scaling(
@@ -176,8 +194,8 @@ def _scaling(
     """Alpha and scale of a module: what stands beside it, else the configuration's, else alpha = rank."""
     if alpha is None:
         alpha = _pattern(options.get("alpha_pattern"), name, options.get("lora_alpha", rank))
-    if not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
-        raise lora_problem(path, f"have finite alphas, got {alpha!r} for {key}")
+    if not isinstance(alpha, (int, float)) or not abs(alpha) <= LARGEST_ALPHA:  # NaN is not
+        raise lora_problem(path, f"have finite alphas, got {alpha!r:.80} for {key}")
     return float(alpha), alpha / (math.sqrt(rank) if options.get("use_rslora") is True else rank)
 
 
@@ -193,8 +211,8 @@ def _pattern(pattern: Any, name: str, default: Any) -> Any:
 def _options(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """PEFT's configuration by part of the pipeline: the file's own, or under ``""`` that of the folder it lies in."""
     beside = path.with_name(PEFT_CONFIG)
-    if path.name == PEFT_FILE and beside.is_file():
-        return {"": _object(path, PEFT_CONFIG, beside.read_bytes()[:_OPTIONS_LIMIT])}
+    if path.name == PEFT_FILE and os.path.lexists(beside):
+        return {"": _object(path, PEFT_CONFIG, _beside(beside))}
     if "lora_adapter_metadata" not in metadata:
         return {}
     found: dict[str, dict[str, Any]] = {}
@@ -202,6 +220,13 @@ def _options(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any
         part, _, option = key.partition(".")
         found.setdefault(part, {})[option] = value
     return found
+
+
+def _beside(path: Path) -> bytes:
+    try:
+        return read_regular(path, _OPTIONS_LIMIT)
+    except OSError as error:
+        raise DataError([unreadable(path.name, path, error)]) from error
 
 
 def _object(path: Path, what: str, text: str | bytes) -> dict[str, Any]:

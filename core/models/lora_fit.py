@@ -56,13 +56,16 @@ def audit(lora: LoraFile, largest: int = LARGEST) -> Audit:
 
 
 def update_norm(down: Tensor, up: Tensor, scale: float) -> float:
-    """`|scale| ‖B A‖` (Frobenius) by `‖B A‖² = trace((BᵀB)(A Aᵀ))`, rank × rank instead of out × in.
+    """`|scale| ‖B A‖` (Frobenius), by the smaller of two matrices: `B A` itself, out × in, or, rank × rank, by
+    `‖B A‖² = trace((BᵀB)(A Aᵀ))`. So it takes no more memory than the file's own matrices, whatever their shapes.
 
     >>> import torch
     >>> update_norm(torch.eye(2), 3 * torch.eye(2), 0.5) == 1.5 * 2**0.5
     True
     """
     a, b = down.double().flatten(1), up.double().flatten(1)
+    if len(b) * a.shape[1] < len(a) ** 2:
+        return abs(scale) * (b @ a).norm().item()
     squared = ((b.T @ b) * (a @ a.T)).sum().item()
     return abs(scale) * math.sqrt(max(squared, 0.0))
 

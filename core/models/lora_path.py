@@ -1,5 +1,6 @@
 """Which file a LoRA's path means. Imports no torch: the page checks with it what people type."""
 
+import os
 from pathlib import Path
 
 from core.errors import DataError, Problem
@@ -20,14 +21,15 @@ def lora_path(path: Path) -> Path:
     Raises:
         DataError: there is none, or it is of another sort; a pickle can run code when it is opened, so none is.
     """
-    if path.is_dir():
-        found = [path / name for name in (DIFFUSERS_FILE, PEFT_FILE) if (path / name).is_file()]
+    if os.path.isdir(path):
+        found = [path / name for name in (DIFFUSERS_FILE, PEFT_FILE) if os.path.isfile(path / name)]
         if not found:
             raise lora_problem(path, f"hold {DIFFUSERS_FILE} or {PEFT_FILE}, got a folder without them")
         return found[0]
     if path.suffix.lower() != SUFFIX:
         rule = "be a .safetensors file, got another kind; convert it, since a pickle can run code when it is opened"
         raise lora_problem(path, rule)
-    if not path.is_file():
-        raise lora_problem(path, f"be a file that exists, got nothing at {path}; check the path")
+    if not os.path.isfile(path):  # False for pipes and devices, and for a name that no file can have
+        what = "a pipe, a device or a link to nothing" if os.path.lexists(path) else "nothing"
+        raise lora_problem(path, f"be a file that exists, got {what} at {path}; check the path")
     return path

@@ -1,6 +1,7 @@
 """Stable Diffusion 1.x and 2.x, and the embedded base model."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from jaxtyping import Float
 from peft.utils import get_peft_model_state_dict
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from core.errors import DataError, Problem
+from core.models.hub import hub_problem
 from core.noise.schedule import NoiseSchedule
+from core.regular import MEGABYTE, read_regular
+from core.shortage import is_out_of_memory, is_out_of_room
 
 _ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 _FEED_FORWARD = ["ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]
@@ -31,6 +35,8 @@ _KINDS = {
     "flow_prediction": "flow_matching",
 }
 _PIPELINE = "StableDiffusionPipeline"
+_FOREIGN = (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError)
+"""What the libraries raise on files of a base model that make no sense."""
 _OPTION = "pretrained_model_name_or_path"
 
 
@@ -62,14 +68,23 @@ class StableDiffusion:
                 path, revision=revision, variant=variant, dtype=torch.float32, use_safetensors=True,
                 safety_checker=None, requires_safety_checker=False,
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as error:
+        except (*_FOREIGN, SafetensorError) as error:
+            if is_out_of_memory(error) or is_out_of_room(error):
+                raise  # the model is not to blame
+            problem = None if os.path.isdir(path) else hub_problem(path, error)
+            if problem is not None:
+                raise _refused(f"{problem}; or use 'embedded', which ships with the workbench") from error
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise _refused(
                 f"be a diffusers folder or a hub id in reach, got {path!r} ({first}); "
                 "use 'embedded' for the base model that ships with the workbench"
             ) from error
         _check_parts(pipeline, path)
-        return cls(pipeline)
+        _check_weights(pipeline, path)
+        try:
+            return cls(pipeline)
+        except ValueError as error:  # a noise schedule that is none
+            raise _refused(f"have a scheduler whose noise grows from step to step, got {path!r} ({error})") from error
 
     def to(self, device: torch.device) -> None:
         """Moves all parts."""
@@ -120,9 +135,9 @@ def _refused(rule: str) -> DataError:
 def _check_folder(path: str, revision: str | None) -> None:
     folder, index = Path(path), Path(path) / "model_index.json"
     looks_local = folder.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1
-    if looks_local and not folder.exists():
+    if looks_local and not os.path.exists(folder):
         raise _refused(f"be a folder that exists, got {path!r}; check the path")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return
     if revision is not None:
         rule = f"revision must be unset for a base model in a folder, which has only one, got {revision!r}"
@@ -130,9 +145,11 @@ def _check_folder(path: str, revision: str | None) -> None:
     if not index.is_file():
         raise _refused(f"be a diffusers folder with a model_index.json, got {path!r}, which has none")
     try:
-        parts = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        parts = json.loads(read_regular(index, MEGABYTE))
+    except (OSError, ValueError, RecursionError) as error:
         raise _refused(f"be a diffusers folder, got {path!r}, whose model_index.json cannot be read") from error
+    if not isinstance(parts, dict):
+        raise _refused(f"be a diffusers folder, got {path!r}, whose model_index.json holds no object")
     for name in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
         if name not in parts or not (folder / name).is_dir():
             raise _refused(f"be a diffusers folder with a {name}, got {path!r}, which has none")
@@ -143,12 +160,28 @@ def _check_folder(path: str, revision: str | None) -> None:
 
 def _check_parts(pipeline: StableDiffusionPipeline, path: str) -> None:
     kind = pipeline.scheduler.config.get("prediction_type")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         what = f"a {type(pipeline.scheduler).__name__} with prediction_type {kind!r}"
         raise _refused(f"have a scheduler that predicts {', '.join(_KINDS)}, got {what} in {path!r}")
     takes, gives = pipeline.unet.config["in_channels"], pipeline.vae.config["latent_channels"]
     if takes != gives:
         raise _refused(f"have a unet that takes the vae's {gives} channels, got {takes} in {path!r}")
+    scale = pipeline.vae.config["scaling_factor"]
+    if not isinstance(scale, int | float) or not 0 < scale < 1e6:
+        raise _refused(f"have a vae whose scaling_factor is a number above 0, got {scale!r} in {path!r}")
+
+
+def _check_weights(pipeline: StableDiffusionPipeline, path: str) -> None:
+    """Refuses a folder whose files lack weights: the libraries draw those at random, and only say so in the log."""
+    for name in ("unet", "vae", "text_encoder") if os.path.isdir(path) else ():
+        keys: set[str] = set()
+        for file in Path(path, name).glob("*.safetensors"):
+            with safe_open(file, framework="pt") as opened:
+                keys.update(opened.keys())
+        wanted = sum(1 for _ in getattr(pipeline, name).parameters())
+        if len(keys) < wanted:
+            got = f"got {path!r}, whose {name} has {len(keys)} of {wanted} tensors; fetch it again"
+            raise _refused(f"be a diffusers folder with all of its weights, {got}")
 
 
 def _plain(value: object) -> object:
@@ -156,7 +189,6 @@ def _plain(value: object) -> object:
 
 
 def _add_metadata(path: Path, metadata: dict[str, str]) -> None:
-    from safetensors import safe_open
     from safetensors.torch import save_file
 
     with safe_open(path, framework="pt") as file:

@@ -102,10 +102,15 @@ def make_experiment(
     return experiment
 
 
-def look_at(parts, view, seen="", **values):
-    """One look of the timer: what each live part was given, and the signatures to send along next time."""
+def look_at(parts, view, seen="", *, opened=None, **values):
+    """One look of the timer: what each live part was given, and the signatures to send along next time.
+
+    All folds are open unless those that are get named.
+    """
+    folds = sorted({live.fold for live in parts.lives} - {""}) if opened is None else opened
+    shown = view if view == "hidden" else " ".join([view, *folds])
     inputs = [values.get(_slot(parts, component)) for live in parts.lives for component in live.inputs]
-    answer = tick(parts, [view, seen, *inputs])
+    answer = tick(parts, [shown, seen, *inputs])
     if not isinstance(answer, list):
         return {}, seen
     outputs, place = {}, 0

@@ -17,7 +17,7 @@ from core.config.run import RunConfig
 from core.config.spec import OptionSpec, option_specs
 from core.config.supported import check_supported
 from core.data.latents import LatentSet
-from core.errors import ConfigError
+from core.errors import ConfigError, printable
 from core.evaluation.drift import inference_grid
 from core.noise.schedule import NoiseSchedule
 from core.rollout.ramp import probability_at
@@ -162,8 +162,8 @@ def test_all_problems_are_told_at_once(pairs, prior):
 def test_a_name_that_is_no_option_is_told_beside_the_rest(name, value, pair):
     with pytest.raises(ConfigError) as caught:
         parse_config(base() | {name: value, pair[0]: pair[1]})
-    assert [problem.option for problem in caught.value.problems] == [name, pair[0]]
-    assert caught.value.problems[0].message.startswith(f"{name} is not an option")
+    assert [problem.option for problem in caught.value.problems] == [printable(name), pair[0]]
+    assert caught.value.problems[0].message.startswith(f"{printable(name)} is not an option")
 
 
 def nested(depth):
