@@ -13,9 +13,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.hosts import LOCAL_NAMES, host_name
+from app.login import pairs_of
 from core.errors import WorkbenchError, reason_of
 
-LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+KEPT = ("GRADIO_TEMP_DIR",)
+"""What of Gradio's environment reaches it. Its other variables would open, share or publish what no flag asked for."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,13 +52,25 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="path under which a proxy serves the page",
     )
-    flag("--auth", default=None, metavar="USER:PASSWORD", help="ask for this login; several are separated by commas")
+    flag(
+        "--auth",
+        default=os.environ.get("GRADIO_AUTH"),
+        metavar="USER:PASSWORD",
+        help="ask for this login; several are separated by commas; $GRADIO_AUTH keeps it out of the list of processes",
+    )
     flag(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="another host name that requests may ask for",
+        help="another host name that requests may ask for, as NAME:PORT where a proxy has an unusual port",
+    )
+    flag(
+        "--allowed-path",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder beside the workspace from which the page may use pictures and models; may be repeated",
     )
     flag("--inbrowser", action="store_true", help="open the page in a browser")
     flag(
@@ -74,8 +89,18 @@ def problems_of(arguments: argparse.Namespace) -> list[str]:
     port = str(arguments.server_port)
     if not port.isdigit() or not 0 < int(port) < 65536:
         problems.append(f"--server-port must be a number from 1 to 65535, got {port}")
-    if arguments.auth is not None and any(":" not in pair.strip(":") for pair in arguments.auth.split(",")):
-        problems.append("--auth must be USER:PASSWORD, got a value without a colon between the two")
+    if arguments.auth is not None and pairs_of(arguments.auth) is None:
+        problems.append("--auth must be USER:PASSWORD, got a value that lacks one of the two or the colon between them")
+    problems += [
+        f"--allowed-host must be a host name or NAME:PORT, got {name}"
+        for name in arguments.allowed_host
+        if host_name(name) is None
+    ]
+    problems += [
+        f"--allowed-path must be a folder, got {folder}; check the path"
+        for folder in arguments.allowed_path
+        if not os.path.isdir(os.path.expanduser(folder))
+    ]
     if arguments.auth is None and not arguments.insecure:
         if arguments.share:
             problems.append(
@@ -106,13 +131,20 @@ def port_problem(name: str, port: int) -> str | None:
 
 
 def prepare_environment(cache: Path) -> None:
-    """No version checks, no telemetry, no proxy for the page's own address, an own cache; before Gradio is imported."""
+    """No version checks, no telemetry, no proxy for the page's own address, an own cache; before Gradio is imported.
+
+    What of Gradio's variables has a flag was read with the flags; the others are dropped.
+    """
+    for variable in [name for name in os.environ if name.startswith("GRADIO_") and name not in KEPT]:
+        del os.environ[variable]
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     for variable in ("NO_PROXY", "no_proxy"):
         names = [name for name in os.environ.get(variable, "").split(",") if name]
         os.environ[variable] = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost"]))
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(cache))
+    named = os.environ.get("GRADIO_TEMP_DIR", "")
+    # a folder of its own: whatever lies in it counts as uploaded to the page, and may be tidied away
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(named) / "rollout-page" if named else cache)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     prepare_environment(workspace.root / "cache" / "page")
     print("Loading the page ...", flush=True)
-    from app.page import launch
+    from app.server import launch
 
     address = launch(workspace, arguments)
     print(f"Open {address} in a browser. Ctrl-C stops the page; trainings go on.", flush=True)

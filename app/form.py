@@ -10,7 +10,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from core.config.flat import flatten, parse_config, parse_text
+from app.paths import AllowedPaths
+from core.config.flat import flatten, parse_text
 from core.config.run import RunConfig
 from core.config.spec import REQUIRED, OptionSpec, option_specs
 from core.config.supported import supported_text
@@ -108,19 +109,23 @@ def read_form(raw: Sequence[Any]) -> dict[str, Any]:
     return {name: from_input(spec, value) for (name, spec), value in zip(option_specs().items(), raw, strict=True)}
 
 
-def config_of(raw: Sequence[Any]) -> RunConfig:
+def config_of(raw: Sequence[Any], paths: AllowedPaths) -> RunConfig:
     """The config that the inputs hold.
+
+    Args:
+        raw: The inputs' contents, in the order of the options.
+        paths: What the page may use.
 
     Raises:
         ConfigError: With every problem.
     """
-    return parse_config(read_form(raw))
+    return paths.parse(read_form(raw))
 
 
-def try_config(raw: Sequence[Any]) -> tuple[RunConfig | None, tuple[Problem, ...]]:
+def try_config(raw: Sequence[Any], paths: AllowedPaths) -> tuple[RunConfig | None, tuple[Problem, ...]]:
     """The config, or None and everything that is wrong with it."""
     try:
-        return config_of(raw), ()
+        return config_of(raw, paths), ()
     except ConfigError as error:
         return None, error.problems
 
@@ -129,7 +134,7 @@ def marks(problems: Iterable[Problem]) -> str:
     """Problems at their fields, all at once, and a summary in words.
 
     The marks are style rules, so that they also reach inputs in a closed accordion or on another tab, and vanish with
-    the problem; the summary is what screen readers announce.
+    the problem; the summary is what screen readers announce, and each of its lines describes its input (``access.js``).
     """
     listed = list(problems)
     if not listed:
@@ -144,7 +149,9 @@ def marks(problems: Iterable[Problem]) -> str:
         if re.fullmatch(r"\w+", name)
     )
     count = "1 setting needs" if len(by_option) == 1 else f"{len(by_option)} settings need"
-    items = "".join(f"<li>{html.escape(problem.message)}</li>" for problem in listed)
+    items = "".join(
+        f'<li id="problem-{html.escape(name)}">{html.escape(" ".join(texts))}</li>' for name, texts in by_option.items()
+    )
     summary = f'<div class="rw-problems" role="alert"><strong>{count} a change</strong><ul>{items}</ul></div>'
     return f"<style>{rules}</style>{summary}"
 

@@ -96,6 +96,21 @@ def test_nothing_phones_home_and_proxies_leave_the_page_alone(monkeypatch, tmp_p
     assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path)
 
 
+def test_uploads_have_a_folder_of_their_own_even_in_one_that_others_use(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "/tmp")
+    prepare_environment(tmp_path)
+    assert os.environ["GRADIO_TEMP_DIR"] == "/tmp/rollout-page"
+
+
+@pytest.mark.parametrize(
+    "name", ["GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_SSR_MODE", "GRADIO_AUTH", "GRADIO_NEW"]
+)
+def test_gradios_other_variables_do_not_reach_it(monkeypatch, tmp_path, name):
+    monkeypatch.setenv(name, "True")
+    prepare_environment(tmp_path)
+    assert name not in os.environ
+
+
 def test_help_and_refusals_load_nothing_heavy():
     code = "import sys, app.__main__ as m; m.main(['--share']); print('gradio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
