@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from core.data.pictures import read_picture
+
 GAP, LABEL_SIZE = 4, 15
 INK, PAPER = "#1a1a1a", "white"
 
@@ -28,6 +30,7 @@ def comparison_sheet(rows: Sequence[Row], columns: Sequence[str], tile: int = 12
 
     Raises:
         ValueError: a row's length differs from the number of columns.
+        DataError: a picture cannot be read.
     """
     if any(len(row.pictures) != len(columns) for row in rows):
         raise ValueError(f"every row must have {len(columns)} pictures, got {[len(row.pictures) for row in rows]}")
@@ -50,10 +53,9 @@ def comparison_sheet(rows: Sequence[Row], columns: Sequence[str], tile: int = 12
 
 
 def _tile(path: Path, tile: int) -> Image.Image:
-    with Image.open(path) as picture:
-        smaller = max(picture.size) > tile
-        how = Image.Resampling.LANCZOS if smaller else Image.Resampling.NEAREST
-        return picture.convert("RGB").resize((tile, tile), how)
+    picture = read_picture(path)
+    how = Image.Resampling.LANCZOS if max(picture.size) > tile else Image.Resampling.NEAREST
+    return picture.resize((tile, tile), how)
 
 
 def _spans(columns: Sequence[str]) -> list[tuple[int, int]]:

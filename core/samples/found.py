@@ -25,7 +25,7 @@ def find_samples(folder: Path) -> dict[Spot, Path]:
     Links are passed over, so that nothing outside the folder is found.
     """
     found = {}
-    for entry in _entries(folder):
+    for entry in () if os.path.islink(folder) else _entries(folder):
         step = STEP.fullmatch(entry.name)
         if step is None or not entry.is_dir(follow_symlinks=False):
             continue

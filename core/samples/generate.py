@@ -1,5 +1,6 @@
 """Pictures from fixed seeds: equal in every arm but for the weights that draw them."""
 
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from core import __version__
+from core.runs.files import make_folder, write_whole
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,15 @@ def sample_path(folder: Path, step: int, sample: Sample) -> Path:
 
 
 def save_sample(folder: Path, step: int, sample: Sample, recipe: Recipe, **facts: str | int) -> Path:
-    """Writes a PNG that says how it was made: a ``parameters`` text as other tools write, and ``rollout`` as JSON."""
+    """Writes a PNG that says how it was made: a ``parameters`` text as other tools write, and ``rollout`` as JSON.
+
+    It is written aside and renamed: who finds a picture finds a whole one.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
     path = sample_path(folder, step, sample)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     text = PngInfo()
     text.add_text(
         "parameters",
@@ -93,5 +101,12 @@ def save_sample(folder: Path, step: int, sample: Sample, recipe: Recipe, **facts
     )
     record = {"prompt": sample.prompt, "seed": sample.seed, "step": step, **asdict(recipe), **facts}
     text.add_text("rollout", json.dumps(record))
-    sample.picture.save(path, pnginfo=text)
+    write_whole(path, png(sample.picture, text), durable=True)
     return path
+
+
+def png(picture: Image.Image, text: PngInfo | None = None) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    data = io.BytesIO()
+    picture.save(data, format="PNG", pnginfo=text)
+    return data.getvalue()

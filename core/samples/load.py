@@ -8,6 +8,7 @@ from core.errors import RunError
 from core.models import FAMILIES
 from core.models.family import Family
 from core.models.lora_path import DIFFUSERS_FILE
+from core.runs.adapter_check import adapter_problem
 from core.runs.folder import RunFolder
 
 
@@ -26,7 +27,7 @@ def load_finished(folder: RunFolder) -> Family:
     """The base model of a run, with the run's final adapter on it.
 
     Raises:
-        RunError: the run has no final adapter.
+        RunError: the run has no final adapter, or one that cannot be read.
         DataError: its base model cannot be loaded.
     """
     check_finished(folder)
@@ -40,10 +41,13 @@ def check_finished(folder: RunFolder) -> None:
     """Passes a run that has a final adapter.
 
     Raises:
-        RunError: it has none.
+        RunError: it has none, or one that is not whole.
     """
     if not (folder.adapter_dir / DIFFUSERS_FILE).is_file():
         raise RunError(f"{folder.name} must be a finished run with an adapter; train or resume it first")
+    problem = adapter_problem(folder)
+    if problem is not None:
+        raise RunError(problem)
 
 
 def instance_latents(config: RunConfig, family: Family) -> LatentSet:

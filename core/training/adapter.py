@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from core.training.streams import key
@@ -30,10 +30,9 @@ def add_adapter(
     return parameters
 
 
-def save_adapter_state(network: nn.Module, path: Path) -> None:
-    """The adapter's tensors under peft's own names."""
-    state = {name: tensor.detach().contiguous().cpu() for name, tensor in get_peft_model_state_dict(network).items()}
-    save_file(state, path)
+def adapter_tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The adapter's tensors under peft's own names, on the CPU."""
+    return {name: tensor.detach().contiguous().cpu() for name, tensor in get_peft_model_state_dict(network).items()}
 
 
 def load_adapter_state(network: nn.Module, path: Path) -> None:
@@ -42,7 +41,9 @@ def load_adapter_state(network: nn.Module, path: Path) -> None:
     Raises:
         ValueError: the file does not fit the adapter; names the keys.
     """
-    outcome = set_peft_model_state_dict(network, load_file(path), adapter_name=ADAPTER)
-    missing = [name for name in outcome.missing_keys if "lora_" in name]
-    if missing or outcome.unexpected_keys:
-        raise ValueError(f"{path} does not fit the adapter: missing {missing}, unexpected {outcome.unexpected_keys}")
+    found, own = load_file(path), adapter_tensors(network)
+    shapes = [{name: tensor.shape for name, tensor in tensors.items()} for tensors in (found, own)]
+    wrong = sorted(name for name in found.keys() | own.keys() if shapes[0].get(name) != shapes[1].get(name))
+    if wrong:
+        raise ValueError(f"{path.name} does not fit the adapter: {len(wrong)} keys, such as {wrong[0]:.200}")
+    set_peft_model_state_dict(network, found, adapter_name=ADAPTER)

@@ -78,6 +78,7 @@ class Source:
         variant: stream that picks crop and side.
         loss_weight: of the set's mean loss.
         groups: of each prompt of the set, see ``core.training.candidates``.
+        names: of the pictures' files, in the set's order, for people; may be empty.
     """
 
     pictures: LatentSet
@@ -85,6 +86,7 @@ class Source:
     variant: Purpose
     loss_weight: float
     groups: Int[Tensor, "prompts"]
+    names: tuple[str, ...] = ()
 
 
 class BatchStream:
@@ -108,6 +110,20 @@ class BatchStream:
     def items(self) -> int:
         """Items of the global batch in one optimizer step."""
         return self.batch_size * self.processes * len(self.sources) * self.micro_steps
+
+    def names(self, step: int) -> list[str]:
+        """The files of the pictures in a step's global batch, each once, in the order of the batch."""
+        size = self.batch_size * self.processes
+        found = [
+            source.names[index]
+            for micro in range(self.micro_steps)
+            for source in self.sources
+            if source.names
+            for index in shuffled(
+                self.seed, source.order, (step * self.micro_steps + micro) * size, size, len(source.pictures)
+            )
+        ]
+        return list(dict.fromkeys(found))
 
     def draw(self, position: Position, probability: float) -> Batch:
         """This process's share of the micro-step at ``position``, on the CPU."""

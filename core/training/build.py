@@ -209,14 +209,21 @@ def _sources(
             center_crop=config.data.center_crop, random_flip=config.data.random_flip, progress=report.progress,
         )  # fmt: skip
 
-    sets = [encoded(instance, "instance")]
+    sets, names = [encoded(instance, "instance")], [_names(instance)]
     if config.data.with_prior_preservation:
-        sets.append(encoded(class_items(config, family, class_folder, report), "class"))
+        drawn = class_items(config, family, class_folder, report)
+        sets.append(encoded(drawn, "class"))
+        names.append(_names(drawn))
     groups = group_prompts(sets)
-    sources = [Source(sets[0], "order", "variant", 1.0, groups[0])]
+    sources = [Source(sets[0], "order", "variant", 1.0, groups[0], names[0])]
     if config.data.with_prior_preservation:
-        sources.append(Source(sets[1], "class_order", "class_variant", config.data.prior_loss_weight, groups[1]))
+        weight = config.data.prior_loss_weight
+        sources.append(Source(sets[1], "class_order", "class_variant", weight, groups[1], names[1]))
     return sources
+
+
+def _names(items: list[Item]) -> tuple[str, ...]:
+    return tuple(item.path.name for item in items)
 
 
 def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tuple[nn.Module, Any, Any]:

@@ -1,17 +1,29 @@
-"""Checkpoints: written aside, then renamed, so that a folder with the final name is whole."""
+"""Checkpoints: written aside, synced, then renamed, so that a folder with the final name is whole.
+
+That holds after a kill and after a power cut alike. A folder that is to go is renamed first, too: nothing that is
+half there ever bears a checkpoint's name.
+"""
 
 import json
+import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
-from core.errors import RunError
-from core.training.adapter import load_adapter_state, save_adapter_state
+from core.errors import RunError, printable
+from core.runs.files import cannot_write, make_folder, sync, write_whole
+from core.runs.room import require_room
+from core.training.adapter import adapter_tensors, load_adapter_state
+from core.training.tensors import finite_or_refuse, size_of, written
+
+ASIDE, DOOMED = ".writing-", ".deleting-"
+_STATE = "state.json"
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,30 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     """Whole checkpoints, oldest first; half-written ones have another name and are not listed."""
     if not folder.is_dir():
         return []
-    names = [path for path in folder.glob("step-*") if path.name[5:].isdigit() and (path / "state.json").is_file()]
+    names = [path for path in folder.glob("step-*") if path.name[5:].isdigit() and (path / _STATE).is_file()]
     return sorted((Checkpoint(path, int(path.name[5:])) for path in names), key=lambda checkpoint: checkpoint.step)
+
+
+def tidy_checkpoints(folder: Path, keep: int | None) -> None:
+    """Removes what a crash left half written, half deleted or one too many; for the process that trains the run.
+
+    Raises:
+        RunError: an old checkpoint cannot be removed.
+    """
+    prune_checkpoints(folder, keep)
+    for pattern in (f"{ASIDE}*", f"{DOOMED}*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def checkpoint_bytes(network: nn.Module, *, optimizer_numbers: int = 2) -> int:
+    """What one checkpoint takes, before there is an optimizer state to measure.
+
+    Args:
+        network: with its adapter.
+        optimizer_numbers: that the optimizer keeps for each of the adapter's.
+    """
+    return size_of(adapter_tensors(network)) * (1 + optimizer_numbers)
 
 
 def save_checkpoint(
@@ -38,26 +72,59 @@ def save_checkpoint(
     The random streams need no state: they are functions of the step.
 
     Raises:
-        RunError: the disk does not take it; the checkpoints that were there before stay.
+        RunError: a number in it is not finite, there is too little room, or the disk does not take it; the checkpoints
+            that were there before stay.
     """
+    files = {"adapter.safetensors": adapter_tensors(network), "optimizer.safetensors": _optimizer_tensors(optimizer)}
+    for name, tensors in files.items():
+        finite_or_refuse(tensors, name.removesuffix(".safetensors"), step)
+    make_folder(folder)
+    require_room(folder, sum(size_of(tensors) for tensors in files.values()), f"the checkpoint of step {step}")
     path = folder / f"step-{step:06d}"
-    aside = folder / f".writing-{path.name}"
+    aside = folder / f"{ASIDE}{path.name}"
+    shutil.rmtree(aside, ignore_errors=True)
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        save_adapter_state(network, aside / "adapter.safetensors")
-        save_file(_optimizer_tensors(optimizer), aside / "optimizer.safetensors")
-        (aside / "state.json").write_text(json.dumps({"step": step, "scheduler": scheduler.state_dict()}))
-        shutil.rmtree(path, ignore_errors=True)
+        _write(aside, files, json.dumps({"step": step, "scheduler": scheduler.state_dict()}))
+        if path.exists():  # no whole one: a run never takes a step twice that it can resume from
+            _discard(path)
         aside.rename(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            f"the checkpoint {path} must be written, but {error}; free some space or choose another disk"
-        ) from error
-    if keep is not None:
-        for old in list_checkpoints(folder)[:-keep]:
-            shutil.rmtree(old.path)
+        sync(folder)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)  # what could not be finished shall not take the room from what comes
+    prune_checkpoints(folder, keep)
     return Checkpoint(path, step)
+
+
+def prune_checkpoints(folder: Path, keep: int | None) -> None:
+    """Removes all but the newest ``keep``; None keeps all.
+
+    Raises:
+        RunError: one cannot be removed.
+    """
+    for old in [] if keep is None else list_checkpoints(folder)[:-keep]:
+        try:
+            _discard(old.path)
+        except OSError as error:
+            raise cannot_write(old.path, error) from error
+
+
+def _write(aside: Path, files: Mapping[str, dict[str, Tensor]], state: str) -> None:
+    aside.mkdir()
+    for name, tensors in files.items():
+        with written():
+            save_file(tensors, aside / name)
+        sync(aside / name)
+    write_whole(aside / _STATE, state, durable=True)
+    sync(aside)
+
+
+def _discard(path: Path) -> None:
+    doomed = path.with_name(f"{DOOMED}{path.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.rename(path, doomed)
+    shutil.rmtree(doomed)
 
 
 def load_checkpoint(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler) -> None:
@@ -67,20 +134,21 @@ def load_checkpoint(checkpoint: Checkpoint, network: nn.Module, optimizer: torch
         RunError: the checkpoint is damaged.
     """
     try:
-        state = json.loads((checkpoint.path / "state.json").read_text())["scheduler"]
+        state = json.loads((checkpoint.path / _STATE).read_text())["scheduler"]
         optimizer_tensors = load_file(checkpoint.path / "optimizer.safetensors")
         load_adapter_state(network, checkpoint.path / "adapter.safetensors")
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        _restore_optimizer(optimizer, optimizer_tensors)
+        scheduler.load_state_dict(state)
+        for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
+            group["lr"] = rate
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise RunError(
-            f"the checkpoint {checkpoint.path} must be readable, but {error}; delete it to go on from an older one"
+            f"the checkpoint {checkpoint.path} must be readable, got an error: {printable(str(error), 300)}; "
+            "delete it to go on from an older one"
         ) from error
-    _restore_optimizer(optimizer, optimizer_tensors)
-    scheduler.load_state_dict(state)
-    for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
-        group["lr"] = rate
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": value.detach().clone().contiguous().cpu()
@@ -89,10 +157,23 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tens
     }
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
         index, name = full_name.split(".", 1)
         state.setdefault(int(index), {})[name] = tensor
+    _check_moments(optimizer, state)
     whole = optimizer.state_dict()
     optimizer.load_state_dict({**whole, "state": state})
+
+
+def _check_moments(optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, Tensor]]) -> None:
+    """Every parameter with its own shape: the optimizer would take any, and fail, or forget, at the next step."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if sorted(state) != list(range(len(parameters))):
+        raise ValueError(f"the optimizer's state is of {len(state)} parameters instead of {len(parameters)}")
+    for index, moments in state.items():
+        for name, moment in moments.items():
+            if moment.numel() > 1 and moment.shape != parameters[index].shape:
+                shapes = f"{list(moment.shape)} instead of {list(parameters[index].shape)}"
+                raise ValueError(f"the optimizer's {name} of parameter {index} has shape {shapes}")

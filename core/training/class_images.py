@@ -8,7 +8,8 @@ from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.data.dreambooth import Item, scan_folder
 from core.models.family import Family
-from core.samples.generate import Recipe, generate
+from core.runs.files import make_folder, write_whole
+from core.samples.generate import Recipe, generate, png
 from core.training.report import Report
 from core.training.streams import key
 
@@ -24,6 +25,9 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
         family: the base model, without an adapter.
         folder: the workspace's folder for class pictures.
         report: progress and stop.
+
+    Raises:
+        RunError: the disk does not take a drawn picture.
     """
     data = config.data
     prompt = str(data.class_prompt)
@@ -43,13 +47,11 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     seeds = [key(config.training.seed, "class_image", index) for index in range(missing)]
     absent = [seed for seed in seeds if not (drawn / f"{seed}.png").is_file()]
     if absent:
-        drawn.mkdir(parents=True, exist_ok=True)
+        make_folder(drawn)
         report.phase("class_images", "drawing class pictures with the base model", len(absent), "picture")
         samples = generate(family.pipeline, [prompt], absent, recipe, on_step=report.check)
         for done, sample in enumerate(samples):
-            aside = drawn / f".{sample.seed}.png"
-            sample.picture.save(aside, format="PNG")
-            aside.rename(drawn / f"{sample.seed}.png")
+            write_whole(drawn / f"{sample.seed}.png", png(sample.picture), durable=True)
             report.progress(done + 1, len(absent))
     size = data.resolution
     return own + [Item(drawn / f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]

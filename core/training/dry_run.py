@@ -38,9 +38,14 @@ BUDGET = 1.0
 Work = Callable[[], object]
 
 
-def measure(parts: Parts) -> Measurement:
-    """Calibration and facts of a training that is about to begin; on every process of several alike."""
-    return Measurement(facts_of(parts), calibrate(parts), str(parts.accelerator.device))
+def measure(parts: Parts, check: Callable[[], None]) -> Measurement:
+    """Calibration and facts of a training that is about to begin; on every process of several alike.
+
+    Args:
+        parts: Of the training.
+        check: Called again and again; an exception that it raises ends the measurement.
+    """
+    return Measurement(facts_of(parts), calibrate(parts, check), str(parts.accelerator.device))
 
 
 def facts_of(parts: Parts) -> Facts:
@@ -55,7 +60,7 @@ def facts_of(parts: Parts) -> Facts:
     )  # fmt: skip
 
 
-def calibrate(parts: Parts) -> Calibration:
+def calibrate(parts: Parts, check: Callable[[], None]) -> Calibration:
     """Seconds of the parts of a step, each measured with one item and with a whole batch, medians of a few rounds."""
     device = parts.accelerator.device
     batch = parts.stream.draw(Position(0, 0), 0.0)
@@ -72,7 +77,7 @@ def calibrate(parts: Parts) -> Calibration:
             "visit ladder": _visit(parts, batch.to(device), torch.arange(items) % (LADDER + 1)),
             "rest": _rest(parts),
         }
-        took = _medians(works, device)
+        took = _medians(works, device, check)
     forward = _line(took["forward one"] / calls, took["forward several"] / calls, several)
     train = _line(took["train one"], took["train batch"], items)
     visit = _two_plans(took["visit even"], took["visit ladder"], items)
@@ -162,11 +167,12 @@ def _rest(parts: Parts) -> Work:
     return work
 
 
-def _medians(works: dict[str, Work], device: torch.device) -> dict[str, float]:
+def _medians(works: dict[str, Work], device: torch.device, check: Callable[[], None]) -> dict[str, float]:
     """Median seconds of each, measured in turn, so that a machine that slows down slows all alike."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(WARM_UP):
         for work in works.values():
+            check()
             work()
     fewest, most = ROUNDS
     deadline = time.perf_counter() + BUDGET
@@ -174,6 +180,7 @@ def _medians(works: dict[str, Work], device: torch.device) -> dict[str, float]:
         if done >= fewest and time.perf_counter() > deadline:
             break
         for name, work in works.items():
+            check()
             times[name].append(_seconds(work, device))
     return {name: statistics.median(taken) for name, taken in times.items()}
 

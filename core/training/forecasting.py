@@ -29,8 +29,9 @@ def measure_here(config: RunConfig, workspace: Workspace) -> Measurement:
     training = config.training.model_copy(update={"train_batch_size": items_per_micro_step(config)})
     alone = config.model_copy(update={"data": data, "training": training})
     with hold_training_lock(workspace.root, "forecast"):
-        parts = build(alone, workspace.root / "class_images", Report(folder, None), make_accelerator(alone))
-        found = measure(parts)
+        report = Report(folder, None)
+        parts = build(alone, workspace.root / "class_images", report, make_accelerator(alone))
+        found = measure(parts, report.check)
     keep_measurement(workspace.root, config, found)
     return found
 

@@ -1,17 +1,27 @@
 """Checkpoints are whole or not there, the newest are kept, and a disk that cannot take one is told in a sentence."""
 
 import json
+import os
 import resource
+from pathlib import Path
 
 import pytest
 import torch
 from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file
 from tiny_runs import same_bits
 
 from core.errors import RunError
 from core.models.stable_diffusion import StableDiffusion
-from core.training.adapter import add_adapter, load_adapter_state, save_adapter_state
-from core.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
+from core.training.adapter import add_adapter, load_adapter_state
+from core.training.checkpoints import (
+    Checkpoint,
+    checkpoint_bytes,
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+    tidy_checkpoints,
+)
 
 
 class Parts:
@@ -107,7 +117,7 @@ def test_foreign_files_are_no_checkpoints(tmp_path):
 def test_a_place_that_cannot_be_written_is_told(parts, tmp_path):
     blocked = tmp_path / "checkpoints"
     blocked.write_text("a file where the folder should be")
-    with pytest.raises(RunError, match=r"step-000001 must be written, but .*choose another"):
+    with pytest.raises(RunError, match=r"must be writable, got an error: .*choose another folder"):
         parts.save(blocked, 1)
 
 
@@ -116,7 +126,9 @@ def test_a_full_disk_is_told_and_leaves_no_checkpoint(parts, tmp_path):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limit[1]))
     try:
-        with pytest.raises(RunError, match="step-000002 must be written"):
+        with pytest.raises(
+            RunError, match=r"step-000002 must be writable, got an error: file too large; raise the limit"
+        ):
             parts.save(tmp_path, 2, keep=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -146,11 +158,71 @@ def test_the_state_is_plain_json(parts, tmp_path):
 
 
 def test_adapter_files_hold_the_adapter_alone(parts, tmp_path):
-    save_adapter_state(parts.network, tmp_path / "a.safetensors")
-    load_adapter_state(parts.network, tmp_path / "a.safetensors")
-    assert all("lora_" in name for name in parts.tensors())
+    checkpoint = parts.save(tmp_path, 1)
+    assert all("lora_" in name for name in load_file(checkpoint.path / "adapter.safetensors"))
 
 
 def test_a_missing_checkpoint_file_is_told(parts, tmp_path):
     with pytest.raises(RunError, match="step-000009"):
         load_checkpoint(Checkpoint(tmp_path / "step-000009", 9), parts.network, parts.optimizer, parts.scheduler)
+
+
+def test_what_a_cut_left_beyond_the_limit_or_half_deleted_goes_when_the_run_is_resumed(parts, tmp_path):
+    for step in (1, 2, 3):
+        parts.save(tmp_path, step)
+    (tmp_path / "step-000001").rename(tmp_path / ".deleting-step-000001")
+    (tmp_path / ".deleting-step-000001" / "adapter.safetensors").unlink()
+    (tmp_path / ".writing-step-000004").mkdir()
+    assert [checkpoint.step for checkpoint in list_checkpoints(tmp_path)] == [2, 3]
+    tidy_checkpoints(tmp_path, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000003"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_never_saved(parts, tmp_path, value):
+    parts.save(tmp_path, 1)
+    with torch.no_grad():
+        next(p for p in parts.network.parameters() if p.requires_grad)[0, 0] = value
+    with pytest.raises(RunError, match=r"the adapter must hold numbers, but .* is not finite at step 2; it was not"):
+        parts.save(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000001"]
+
+
+def test_every_file_is_on_the_disk_before_the_folder_takes_its_name(parts, tmp_path, monkeypatch):
+    """A power cut between the two must not leave empty files under the final name."""
+    done, plain_sync, plain_rename = [], os.fsync, Path.rename
+
+    def fsync(fd):
+        done.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        plain_sync(fd)
+
+    def rename(path, target):
+        done.append(f"rename to {Path(target).name}")
+        return plain_rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", rename)
+    parts.save(tmp_path, 1)
+    place = done.index("rename to step-000001")
+    before = " ".join(done[:place])
+    for name in ("adapter.safetensors", "optimizer.safetensors", "state.json", ".writing-step-000001"):
+        assert name in before
+    assert tmp_path.name in done[place:]
+
+
+def test_a_failed_save_leaves_nothing_that_takes_room(parts, tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limit[1]))
+    try:
+        with pytest.raises(RunError):
+            parts.save(tmp_path, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_checkpoint_takes_is_known_before_there_is_one(parts, tmp_path):
+    checkpoint = parts.save(tmp_path, 1)
+    written = sum((checkpoint.path / name).stat().st_size for name in ("adapter.safetensors", "optimizer.safetensors"))
+    headers = 2 * 20_000
+    assert written - headers < checkpoint_bytes(parts.network) < written

@@ -73,7 +73,7 @@ def test_nothing_is_changed(loop, changes):
     training = loop(**changes)
     training.take_step()
     before, numbers = everything(training.parts), torch.random.get_rng_state()
-    found = calibrate(training.parts)
+    found = calibrate(training.parts, training.report.check)
     assert same_bits(everything(training.parts), before)
     assert torch.equal(torch.random.get_rng_state(), numbers)
     assert training.parts.network.training
@@ -89,12 +89,12 @@ def test_nothing_is_changed(loop, changes):
 @pytest.mark.parametrize("base", ["epsilon", "flow_matching"])
 def test_a_training_after_a_dry_run_is_bit_for_bit_the_one_without(trained, config, runs_dir, monkeypatch, base):
     changes = {**ROLLOUT, "lora_dropout": 0.3, "caption_dropout": 0.3}
-    monkeypatch.setattr(dry_run, "calibrate", lambda parts: Calibration(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0))
+    monkeypatch.setattr(dry_run, "calibrate", lambda parts, check: Calibration(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0))
     plain = trained("plain", base, **changes)
     whole, seen = Loop.run, []
 
     def with_dry_run(training):
-        seen.append(calibrate(training.parts))
+        seen.append(calibrate(training.parts, training.report.check))
         whole(training)
 
     monkeypatch.setattr(Loop, "run", with_dry_run)
@@ -108,7 +108,7 @@ def test_a_gradient_that_was_there_is_put_back(loop):
     training = loop()
     parameter = training.parts.optimizer.param_groups[0]["params"][0]
     parameter.grad = torch.full_like(parameter, 3.0)
-    calibrate(training.parts)
+    calibrate(training.parts, training.report.check)
     assert torch.equal(parameter.grad, torch.full_like(parameter, 3.0))
 
 
@@ -121,10 +121,11 @@ def test_the_line_through_two_sizes_is_exact_for_the_batch_and_never_negative():
 
 def test_the_medians_leave_out_the_first_rounds_and_see_every_work_equally_often(monkeypatch):
     monkeypatch.setattr(dry_run, "BUDGET", 0.0)
-    done = []
+    done, asked = [], []
     works = {"a": lambda: done.append("a"), "b": lambda: done.append("b")}
-    assert set(dry_run._medians(works, torch.device("cpu"))) == {"a", "b"}
+    assert set(dry_run._medians(works, torch.device("cpu"), lambda: asked.append(len(done)))) == {"a", "b"}
     assert done == ["a", "b"] * (dry_run.WARM_UP + dry_run.ROUNDS[0])
+    assert asked == list(range(len(done)))  # before each of them it may be stopped
 
 
 def test_facts_tell_the_model_and_the_nearest_pictures_of_one_caption(loop):
@@ -147,5 +148,6 @@ def test_one_picture_has_no_level(loop, tmp_path, pictures):
     alone = tmp_path / "alone"
     alone.mkdir()
     (alone / "0.png").write_bytes((pictures / "0.png").read_bytes())
-    facts = measure(loop(instance_data_dir=str(alone)).parts).facts
+    training = loop(instance_data_dir=str(alone))
+    facts = measure(training.parts, training.report.check).facts
     assert (facts.distance, facts.level, facts.level_timestep) == (None, None, None)

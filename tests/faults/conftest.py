@@ -1,0 +1,6 @@
+"""Makes the helper modules of tests/support importable by their bare names."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))

@@ -1,0 +1,43 @@
+"""The short form of the faults: two kills and a full disk befall one run, which ends as if nothing had been."""
+
+import random
+import resource
+
+from real_trainings import Life, Place, finish
+from survival import VALUES, check_equal, check_readable, killed
+
+from core.runs.status import derive_state
+from core.training.checkpoints import list_checkpoints
+
+SHORT = {"max_train_steps": 20, "validation_steps": 10, "num_validation_images": 1}
+BELOW_OPTIMIZER = 60_000
+"""Bytes: the adapter's file is smaller, the optimizer's is larger."""
+
+
+def test_two_kills_and_a_full_disk_lose_no_bit(tmp_path):
+    place, chance = Place(tmp_path), random.Random(7)
+    other = place.run("undisturbed", **VALUES | SHORT)
+    whole = finish(other)
+    folder = place.run("disturbed", **VALUES | SHORT)
+
+    kills = [killed(folder, aim, chance, whole) for aim in ("deleting a checkpoint", "saving a checkpoint")]
+    assert [kill and (kill.code, kill.place) for kill in kills] == [
+        (-9, "deleting a checkpoint"),
+        (-9, "saving a checkpoint"),
+    ]
+
+    before = [checkpoint.step for checkpoint in list_checkpoints(folder.checkpoints_dir)]
+    life = Life(folder, "resume", piped=True)
+    life.limit(resource.RLIMIT_FSIZE, BELOW_OPTIMIZER)
+    said = life.words()
+    assert life.process.returncode == 1
+    assert said[-2].startswith(f"error: {folder.checkpoints_dir}/step-0000")
+    assert "must be writable, got an error: file too large; raise the limit on the size of files" in said[-2]
+    state = derive_state(folder)
+    assert (state.label, state.message) == ("failed", said[-2].removeprefix("error: "))
+    assert "disk space" in str(state.hint)
+    check_readable(folder)
+    assert [checkpoint.step for checkpoint in list_checkpoints(folder.checkpoints_dir)] == before
+
+    finish(folder, "resume")
+    check_equal(folder, other)
