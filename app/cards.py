@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 
 from app.entries import Arm, Entry
 from app.grouping import FEW, arm_and_seed, names_and_seeds
-from app.html import Level, checklist, chip, escape, paragraph, progress, table
+from app.html import Level, checklist, chip, escape, paragraph, progress, sentences, table
 from app.journals import Journals
 from app.view import bar, doing, rate_text
 from app.workbench import Workbench
-from core.runs.alarms import KIND
+from core.runs.alarms import KIND, SAMPLE_KIND
 from core.runs.records import Event
 
 TOLD = 3
-"""So many failures are told with their cause; the others with their names."""
+"""So many failures are told with their cause, the others with their names; so many events are told at all."""
+HAPPENINGS = ("pause", "continue", "save", "sample", "resume", "signal", "lost")
 WHAT_TO_DO = (
     "Read it beside the samples: rollouts may be too frequent or too long. Lower the rollout probability or K, take "
     "target = posterior, or stop earlier and keep the checkpoint before it."
+)
+BLANK_WHAT_TO_DO = (
+    "A black sample mostly comes of numbers that overflow: take mixed_precision = no or bf16. A flat one comes of a "
+    "training that has gone astray: lower learning_rate, or go back to a checkpoint before it."
 )
 
 
@@ -73,21 +80,45 @@ def _matrix(arms: Sequence[Arm]) -> str:
 def _cell(arm: Arm | None) -> str:
     if arm is None:
         return "–"
-    under_way = arm.state.label in {"running", "stopping", "stopped"} and bar(arm) > 0
+    under_way = arm.state.label in {"running", "paused", "stopping", "stopped"} and bar(arm) > 0
     share = f" {bar(arm):.0%}".replace("%", " %") if under_way else ""
     return chip(arm.state.label, f"{arm.state.label}{share}")
 
 
+def happenings(journals: Journals, arms: Sequence[Arm]) -> str:
+    """What was last done on request or to a process, newest first; empty where nothing was."""
+    found = [
+        (event.time, f"{arm.label}: {event.text}" if len(arms) > 1 else event.text)
+        for arm in arms
+        for event in journals.events(arm.folder.events_path)
+        if event.kind in HAPPENINGS
+    ]
+    latest = sorted(found, reverse=True)[:TOLD]
+    return sentences(f"{_clock(at)} {text.splitlines()[0]}" for at, text in latest if text) if latest else ""
+
+
+def _clock(at: float) -> str:
+    """Day and time of this machine."""
+    return time.strftime("%d %b %H:%M:%S", time.localtime(at)) if math.isfinite(at) else ""
+
+
 def alarm_notes(journals: Journals, arms: Sequence[Arm]) -> str:
-    """The latest drift alarm of each training and metric, and what to do about it; empty where there is none."""
+    """The latest alarm of each training and kind, and what to do about it; empty where there is none."""
+    drift = _latest(journals, arms, KIND, "metric")
+    samples = _latest(journals, arms, SAMPLE_KIND, "shows")
+    if not drift and not samples:
+        return ""
+    listed: list[tuple[Level, str, str]] = [("warn", f"Drift alarm, {label}", f"{text}.") for label, text in drift]
+    listed += [("warn", f"Sample alarm, {label}", f"{text}.") for label, text in samples]
+    advice = (paragraph(WHAT_TO_DO) if drift else "") + (paragraph(BLANK_WHAT_TO_DO) if samples else "")
+    return f'<div role="status">{checklist(listed)}{advice}</div>'
+
+
+def _latest(journals: Journals, arms: Sequence[Arm], kind: str, by: str) -> list[tuple[str, str]]:
+    """Arm and sentence of the latest event of a kind, for each value that its events have under ``by``."""
     found = []
     for arm in arms:
-        latest: dict[object, Event] = {}
-        for event in journals.events(arm.folder.events_path):
-            if event.kind == KIND:
-                latest[event.details.get("metric")] = event
+        events = [event for event in journals.events(arm.folder.events_path) if event.kind == kind]
+        latest: dict[str, Event] = {str(event.details.get(by)): event for event in events}
         found += [(arm.label, event.text) for event in latest.values()]
-    if not found:
-        return ""
-    listed: list[tuple[Level, str, str]] = [("warn", f"Drift alarm, {label}", f"{text}.") for label, text in found]
-    return f'<div role="status">{checklist(listed)}{paragraph(WHAT_TO_DO)}</div>'
+    return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from PIL import Image
-
 from app.html import escape
 from app.metrics import digits
 from app.view import file_url
+from core.data.pictures import look_at
+from core.errors import DataError
 from core.runs.inspections import Inspection, Strip
 
 SIDE = 96
@@ -90,8 +90,7 @@ def _is_small(found: Inspection) -> bool:
     for strip in found.strips:
         for picture in strip.pictures:
             try:
-                with Image.open(found.folder.path / picture) as opened:
-                    return opened.width <= SIDE
-            except OSError:
+                return look_at(found.folder.path / picture).width <= SIDE
+            except DataError:
                 continue
     return False

@@ -39,7 +39,7 @@ def seconds_of(workbench: Workbench, config: RunConfig, arms: Mapping[str, RunCo
     measurement = workbench.measurement(config)
     plain = None
     if measurement is None:
-        plain = plain_step_seconds(workbench.entries(), workbench.journals, config)
+        plain = plain_step_seconds(workbench.runs(), workbench.journals, config)
     taken = {}
     for name, own in arms.items():
         cost = forecast_of(own, measurement)

@@ -6,26 +6,31 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from app.entries import Entry
 from app.journals import Journals
 from core.config.run import RunConfig
 from core.errors import WorkbenchError
+from core.runs.folder import RunFolder
 
 
-def plain_step_seconds(entries: Iterable[Entry], journals: Journals, config: RunConfig) -> float | None:
-    """Median seconds of a step without rollout, from the latest training that is alike in what decides it."""
-    for entry in entries:
-        for arm in entry.arms:
-            try:
-                other = arm.folder.config()
-            except WorkbenchError:
-                continue
-            if other.scheduled_sampling.enabled or workload(other) != workload(config):
-                continue
-            steps = [record.seconds for record in journals.steps(arm.folder.metrics_path)]
-            known = [seconds for seconds in steps if math.isfinite(seconds)]
-            if known:
-                return statistics.median(known)
+def plain_step_seconds(runs: Iterable[RunFolder], journals: Journals, config: RunConfig) -> float | None:
+    """Median seconds of a step without rollout, from the latest training that is alike in what decides it.
+
+    Args:
+        runs: Newest first.
+        journals: Of the page.
+        config: Of the next training.
+    """
+    for run in runs:
+        try:
+            other = run.config()
+        except WorkbenchError:
+            continue
+        if other.scheduled_sampling.enabled or workload(other) != workload(config):
+            continue
+        steps = [record.seconds for record in journals.steps(run.metrics_path)]
+        known = [seconds for seconds in steps if math.isfinite(seconds)]
+        if known:
+            return statistics.median(known)
     return None
 
 

@@ -77,13 +77,20 @@ def progress(value: float, text: str) -> str:
     )
 
 
-def figure(svg: str, title: str, help: str, summary: str) -> str:
-    """A plot with its heading, how to read it, and its numbers in words."""
+def figure(svg: str, title: str, help: str, summary: str, tables: str = "") -> str:
+    """A plot with its heading, how to read it, its numbers in words, and in tables where there are any."""
+    numbers = _fold("In numbers", title, tables) if tables else ""
     return (
         '<figure class="rw-figure">'
         f"<figcaption><strong>{escape(title)}</strong><span>{escape(help)}</span></figcaption>{svg}"
-        f"<details><summary>In words</summary><p>{escape(summary)}</p></details></figure>"
+        f"{_fold('In words', title, f'<p>{escape(summary)}</p>')}{numbers}</figure>"
     )
+
+
+def _fold(text: str, of: str, content: str) -> str:
+    """What opens at a press; its name says of what, for people who don't see where it stands."""
+    hidden = f'<span class="rw-unseen">: {escape(of)}</span>'
+    return f"<details><summary>{escape(text)}{hidden}</summary>{content}</details>"
 
 
 def figures(items: Iterable[str]) -> str:

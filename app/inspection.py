@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from pathlib import Path
 
 from app.datasets import free_file
+from app.shared import once
 from app.view import ago
 from app.workbench import Workbench
 from core.config.run import RunConfig
 from core.errors import DataError, Problem, RunError, WorkbenchError, reason_of
-from core.models.lora_path import DIFFUSERS_FILE, SUFFIX
+from core.models.lora_path import DIFFUSERS_FILE, PEFT_FILE, SUFFIX
 from core.runs.experiment import list_experiments
 from core.runs.folder import RunFolder
 from core.runs.inspections import (
@@ -43,7 +45,7 @@ def inspectable(workspace: Workspace) -> list[tuple[str, str]]:
     for experiment in list_experiments(workspace):
         found += [(experiment.created, f"{experiment.title}: {arm.run.name}", arm.run) for arm in experiment.arms]
     found.sort(key=lambda each: each[0], reverse=True)
-    done = [(title, run) for _, title, run in found if (run.adapter_dir / DIFFUSERS_FILE).is_file()]
+    done = [(title, run) for _, title, run in found if os.path.isfile(run.adapter_dir / DIFFUSERS_FILE)]
     return [(title, workspace.identifier(run)) for title, run in done]
 
 
@@ -61,6 +63,7 @@ def begin(workbench: Workbench, what: str, run: str | None, path: str | None, co
         WorkbenchError: If nothing such is there, something else is in progress, or it cannot be started.
     """
     workspace = workbench.workspace
+    workspace.check_there()
     if what == "run":
         if not run:
             raise RunError("run must be one that is trained, got none; train one first or choose another thing")
@@ -69,22 +72,31 @@ def begin(workbench: Workbench, what: str, run: str | None, path: str | None, co
         return key_of(workspace, start_inspection(workspace, "base", "base", config))
     if not path or not path.strip():
         raise RunError(f"file must be a LoRA ({SUFFIX}), got none; type its path or upload it")
-    return key_of(workspace, start_inspection(workspace, "file", path, config))
+    typed = os.path.abspath(os.path.expanduser(path.strip()))
+    for place in (typed, *(os.path.join(typed, name) for name in (DIFFUSERS_FILE, PEFT_FILE))):
+        problem = workbench.paths.problem("file", place)
+        if problem is not None:
+            raise DataError([problem])
+    return key_of(workspace, start_inspection(workspace, "file", typed, config))
 
 
 def key_of(workspace: Workspace, folder: RunFolder) -> str:
     """How the page addresses an inspection: its folder within the workspace."""
-    return folder.path.resolve().relative_to(workspace.root).as_posix()
+    return folder.path.relative_to(workspace.root).as_posix()
 
 
 def listed(workspace: Workspace) -> list[tuple[str, str]]:
     """Title and key of every inspection, newest first."""
-    return [(title_of(folder), key_of(workspace, folder)) for folder in inspection_folders(workspace)]
+    return [(title_of(folder), key_of(workspace, folder)) for folder in _folders(workspace)]
+
+
+def _folders(workspace: Workspace) -> list[RunFolder]:
+    return once(("inspections", workspace.root), lambda: inspection_folders(workspace))
 
 
 def find(workspace: Workspace, key: object) -> RunFolder | None:
     """The inspection of a key; the key is not trusted."""
-    return next((folder for folder in inspection_folders(workspace) if key_of(workspace, folder) == key), None)
+    return next((folder for folder in _folders(workspace) if key_of(workspace, folder) == key), None)
 
 
 def title_of(folder: RunFolder) -> str:
@@ -104,7 +116,7 @@ def usual_seconds(workspace: Workspace, what: str) -> float | None:
 
     None where neither is known.
     """
-    for folder in inspection_folders(workspace):
+    for folder in _folders(workspace):
         asked = request_of(folder)
         if asked is None or (asked[0] == "base") != (what == "base"):
             continue
@@ -142,7 +154,7 @@ def keep_upload(workspace: Workspace, source: Path) -> Path:
     size = source.stat().st_size
     if size > UPLOAD_LIMIT:
         raise _refused(source, f"be {UPLOAD_LIMIT // 2**20} MB or less, got {size // 2**20} MB; type its path instead")
-    folder = workspace.root / "uploads"
+    folder = workspace.inside(Path("uploads"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         kept = free_file(folder, source)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-from starlette.middleware import Middleware
 
+from app import control
+from app.blocks import Page
 from app.form import values_of
-from app.guard import LOCAL_HOSTS, MAX_BODY, Guard
-from app.html import escape
-from app.parts import ACT, QUIET, Live, Parts, Rendered, text_output
+from app.parts import QUIET, Parts
+from app.shared import one_look
 from app.tabs import TABS
-from app.theme import STYLE_SHEET, theme
-from app.view import strip
-from app.viewer import head
 from app.workbench import Workbench
 from core.config.presets import DEFAULT_PRESET
 from core.config.spec import option_specs
-from core.errors import WorkbenchError
-from core.runs.workspace import Workspace
 
 TITLE = "Rollout Workbench"
 SECONDS = 2.0
@@ -36,7 +29,9 @@ SECRET = "rollout-workbench"
 VIEWED = """(...values) => {
   const panels = [...document.querySelectorAll('[id^="tab-"][role="tabpanel"]')];
   const shown = panels.find((panel) => panel.offsetParent !== null);
-  values[0] = document.hidden ? 'hidden' : (shown ? shown.id.slice(4) : '');
+  const open = shown ? [...shown.querySelectorAll('.rw-fold > button.open')] : [];
+  const folds = open.map((button) => button.parentElement.id).filter(Boolean);
+  values[0] = document.hidden ? 'hidden' : (shown ? [shown.id.slice(4), ...folds].join(' ') : '');
   return values;
 }"""
 REMEMBER = """(run) => {
@@ -46,11 +41,9 @@ REMEMBER = """(run) => {
   history.replaceState({}, '', url);
   return run;
 }"""
-CONFIRM = (
-    "(run) => { if (!confirm('Stop this training? It saves what it has.')) throw new Error('cancelled'); return run; }"
-)
 SUBTITLE = "LoRA DreamBooth training with and without rollout, compared"
-HEADER = f'<header class="rw-header"><h1>{TITLE}</h1><p>{SUBTITLE}</p></header>'
+SKIP = '<a class="rw-skip" href="#tabs">To what the tab shows</a>'
+HEADER = f'{SKIP}<header class="rw-header"><h1>{TITLE}</h1><p>{SUBTITLE}</p></header>'
 
 
 def build_page(workbench: Workbench) -> gr.Blocks:
@@ -61,14 +54,10 @@ def build_page(workbench: Workbench) -> gr.Blocks:
 def assemble(workbench: Workbench) -> tuple[gr.Blocks, Parts]:
     """The page, and its parts for those who want to look into it."""
     parts = Parts(workbench)
-    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_AGE) as page:
+    with Page(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_AGE) as page:
         gr.HTML(HEADER)
-        with gr.Row(elem_classes=["rw-bar", "rw-top"]):
-            parts["strip"] = text_output("strip", scale=1, min_width=240)
-            parts["stop"] = gr.Button(
-                "Stop", variant="stop", size="sm", scale=0, min_width=90, visible=False, elem_id="stop"
-            )
-        for name in ("view", "seen", "selection", "active"):
+        control.build(parts)
+        for name in ("view", "seen", "selection"):
             parts[name] = gr.Textbox(value="", visible=False, label=name)
         parts["draft"] = gr.BrowserState("", storage_key="rollout-draft", secret=SECRET)
         parts["last"] = gr.BrowserState("", storage_key="rollout-last", secret=SECRET)
@@ -76,8 +65,6 @@ def assemble(workbench: Workbench) -> tuple[gr.Blocks, Parts]:
             for tab in TABS:
                 with gr.Tab(tab.title, id=tab.name, elem_id=f"tab-{tab.name}") as parts[f"tab.{tab.name}"]:
                     tab.module.build(parts)
-        ports = [parts["strip"], parts["stop"], parts["active"]]
-        parts.lives.insert(0, Live("strip", "", [], ports, lambda known: render_strip(parts, known)))
         _share(parts)
         for tab in TABS:
             tab.module.wire(parts)
@@ -87,10 +74,16 @@ def assemble(workbench: Workbench) -> tuple[gr.Blocks, Parts]:
 
 def _share(parts: Parts) -> None:
     """Names the events that several tabs append to theirs, before any of them is wired."""
-    inputs = [parts["view"], parts["seen"], *(component for live in parts.lives for component in live.inputs)]
+    sent = {component._id: component for live in parts.lives for component in live.inputs}
+    inputs = [parts["view"], parts["seen"], *sent.values()]
     outputs = [*(component for live in parts.lives for component in live.outputs), parts["seen"]]
+
+    def look(view: Any, seen: Any, *values: Any) -> Any:
+        held = dict(zip(sent, values, strict=True))  # what several parts take is sent once
+        return tick(parts, [view, seen, *(held[component._id] for live in parts.lives for component in live.inputs)])
+
     parts.chains["tick"] = {
-        "fn": lambda *values: tick(parts, values),
+        "fn": look,
         "inputs": inputs,
         "outputs": outputs,
         "js": VIEWED,
@@ -110,9 +103,7 @@ def _share(parts: Parts) -> None:
 
 def _wire(parts: Parts, page: gr.Blocks) -> None:
     gr.on([gr.Timer(SECONDS).tick, parts["tabs"].change], **parts.chains["tick"], trigger_mode="once")
-    parts["stop"].click(lambda run: stop(parts, run), parts["active"], None, js=CONFIRM, **ACT).then(
-        **parts.chains["tick"]
-    )
+    control.wire(parts)
 
     def load(draft: Any, last: Any, request: gr.Request) -> list[Any]:
         return restore(parts, draft, last, dict(request.query_params))
@@ -132,18 +123,23 @@ def tick(parts: Parts, values: Sequence[Any]) -> Any:
 
     Args:
         parts: The page's parts.
-        values: Name of the shown tab, signatures of what it shows as JSON, then the inputs of all live parts in order.
+        values: Name of the shown tab with the ids of its open folds behind it, signatures of what it shows as JSON,
+            then the inputs of all live parts in order.
     """
     view, seen_text, *rest = values
     if view == "hidden":
         return gr.skip()
-    seen = _signatures(seen_text)
+    with one_look():
+        return _changes(parts, str(view).split(" "), _signatures(seen_text), rest)
+
+
+def _changes(parts: Parts, view: Sequence[str], seen: dict[str, str], rest: Sequence[Any]) -> Any:
     results: list[Any] = []
     changed, place = False, 0
     for live in parts.lives:
         own = rest[place : place + len(live.inputs)]
         place += len(live.inputs)
-        if live.tab in {"", view}:
+        if live.tab in {"", view[0]} and live.fold in {"", *view[1:]}:
             signature, filled = live.render(seen.get(live.name, ""), *own)
             if filled is not None:
                 seen[live.name] = signature
@@ -163,29 +159,6 @@ def _signatures(text: Any) -> dict[str, str]:
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
-def render_strip(parts: Parts, known: str) -> Rendered:
-    """The line on what is running, and [Stop] while something is."""
-    entry = parts.workbench.active()
-    if entry is not None:
-        parts.workbench.advance_stops(entry)
-    html = strip(parts.workbench, entry)
-    if html == known:
-        return known, None
-    return html, [
-        html,
-        gr.Button(visible=entry is not None and entry.label == "running"),
-        str(entry.selection) if entry else "",
-    ]
-
-
-def stop(parts: Parts, run: str) -> None:
-    """Asks for a stop and says that it did."""
-    try:
-        gr.Info(escape(parts.workbench.stop(run)))
-    except WorkbenchError as error:
-        raise gr.Error(escape(error)) from error
-
-
 def restore(parts: Parts, draft: Any, last: Any, query: dict[str, str]) -> list[Any]:
     """Form, selection and tab after a (re)load: from the address, else from this browser, else the demo preset.
 
@@ -193,7 +166,7 @@ def restore(parts: Parts, draft: Any, last: Any, query: dict[str, str]) -> list[
     """
     workbench = parts.workbench
     values, preset = _draft(parts, draft)
-    entry = workbench.entry(query.get("run", last)) or workbench.active() or next(iter(workbench.entries()), None)
+    entry = workbench.entry(query.get("run", last)) or workbench.active() or next(iter(workbench.recent(1)[0]), None)
     tab = query.get("tab", "")
     names = [known.name for known in TABS]
     return [
@@ -214,36 +187,3 @@ def _draft(parts: Parts, draft: Any) -> tuple[list[Any], str]:
     except (TypeError, KeyError, json.JSONDecodeError):
         pass
     return values_of(parts.workbench.preset(DEFAULT_PRESET).config), DEFAULT_PRESET
-
-
-def launch(workspace: Workspace, arguments: argparse.Namespace) -> str:
-    """Serves the page in the background and returns its address."""
-    # the viewer's table stands in a script element that is data: it need not run
-    warnings.filterwarnings("ignore", message="A `<script>` tag was found", category=UserWarning)
-    page = build_page(Workbench(workspace))
-    local = arguments.server_name in LOCAL_HOSTS
-    hosts = frozenset({*LOCAL_HOSTS, *arguments.allowed_host}) if local and not arguments.share else None
-    auth = [tuple(pair.split(":", 1)) for pair in arguments.auth.split(",")] if arguments.auth else None
-    _, address, _ = page.queue(api_open=False).launch(
-        server_name=arguments.server_name,
-        server_port=int(arguments.server_port),
-        share=arguments.share,
-        root_path=arguments.root_path,
-        auth=auth,  # type: ignore[arg-type]
-        inbrowser=arguments.inbrowser,
-        prevent_thread_lock=True,
-        quiet=True,
-        show_error=False,
-        ssr_mode=False,
-        mcp_server=False,
-        run_history=False,
-        enable_monitoring=False,
-        pwa=False,
-        footer_links=["settings"],
-        max_file_size=MAX_BODY,
-        theme=theme(),
-        css_paths=STYLE_SHEET,
-        head=head(),
-        app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)]},
-    )
-    return address

@@ -31,6 +31,7 @@ class Live:
         outputs: Components that it fills.
         render: Takes the signature of what is shown and the inputs' values; returns the new signature and the outputs'
             values, None for them when nothing changed.
+        fold: Only kept up to date while the fold of this ``elem_id`` is open; empty for always.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Live:
     inputs: Sequence[Component]
     outputs: Sequence[Any]
     render: Callable[..., Rendered]
+    fold: str = ""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 
@@ -9,9 +10,10 @@ from app.datasets import advice, count_text, read_folder
 from app.design import Design, allowed
 from app.measured import cost_finding, level_finding
 from app.space import run_bytes, size_text
-from core.config.paths import EMBEDDED_BASES, resolve_path
+from core.config.paths import EMBEDDED_BASES, model_folder, resolve_path
 from core.config.run import RunConfig
 from core.config.supported import check_supported
+from core.data.prompts import tokens_read
 from core.errors import DataError, Problem, RunError, WorkbenchError
 from core.runs.arms import arm_of, resolve_arms
 from core.runs.check import Check
@@ -22,6 +24,8 @@ FREE = 500 * 2**20
 """Bytes; below this much free space a training is not begun."""
 MARGIN = 200 * 2**20
 """Bytes that stay free beside what will be written."""
+IDLE = "One training at a time"
+OR_QUEUE = "Or press [Add to queue]: it starts by itself when its turn comes."
 
 
 def preflight(
@@ -54,7 +58,7 @@ def _supported(config: RunConfig) -> Check:
 def _base(config: RunConfig) -> Check:
     name = config.model.pretrained_model_name_or_path
     folder = EMBEDDED_BASES[name] if name in EMBEDDED_BASES else resolve_path(name)
-    if (folder / "model_index.json").is_file():
+    if os.path.isfile(folder / "model_index.json"):  # False for a name that no file can have, too
         return Check("pass", "Base model", f"{name} is a model folder.")
     if name in EMBEDDED_BASES:
         return Check(
@@ -63,7 +67,7 @@ def _base(config: RunConfig) -> Check:
             f"pretrained_model_name_or_path must be a model, got {name}, whose folder assets/{folder.name} is not "
             "complete",
         )
-    if folder.exists() or name.startswith((".", "/", "~")):
+    if os.path.exists(folder) or name.startswith((".", "/", "~")):
         return Check(
             "fail",
             "Base model",
@@ -81,10 +85,11 @@ def _data(config: RunConfig) -> Check:
         listing = read_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt)
     except DataError as error:
         return Check("fail", "Pictures", "; ".join(problem.message for problem in error.problems))
-    notes = advice(listing)
+    most = tokens_read(model_folder(config.model.pretrained_model_name_or_path))
+    notes = advice(listing, most)
     count = f"{count_text(len(listing.items))} in {config.data.instance_data_dir}."
-    few = any("or more" in note for note in notes)
-    return Check("warn" if few else "pass", "Pictures", " ".join([count, *notes]))
+    doubtful = any("or more" in note or "shorten" in note for note in notes)
+    return Check("warn" if doubtful else "pass", "Pictures", " ".join([count, *notes]))
 
 
 def _prompts(config: RunConfig) -> Check:
@@ -131,6 +136,7 @@ def _measured(config: RunConfig, workspace: Workspace) -> list[Check]:
 
 def _writable(workspace: Workspace) -> Check:
     try:
+        workspace.check_there()
         workspace.check_writable()
     except RunError as error:
         return Check("fail", "Workspace", str(error))
@@ -139,7 +145,8 @@ def _writable(workspace: Workspace) -> Check:
 
 def _disk(workspace: Workspace, config: RunConfig | None, design: Design) -> Check:
     """Free space against what all trainings will write."""
-    free = shutil.disk_usage(workspace.root if workspace.root.exists() else workspace.root.parent).free
+    place = next(folder for folder in (workspace.root, *workspace.root.parents) if os.path.isdir(folder))
+    free = shutil.disk_usage(place).free
     text = f"{size_text(free)} free."
     each = None if config is None else run_bytes(config)
     needed = FREE if each is None else max(each * design.trainings + MARGIN, FREE)
@@ -156,5 +163,5 @@ def _disk(workspace: Workspace, config: RunConfig | None, design: Design) -> Che
 def _idle(workspace: Workspace) -> Check:
     busy = training_in_progress(workspace.root)
     if busy is not None:
-        return Check("fail", "One training at a time", f"{busy} is in progress: wait for it or stop it.")
-    return Check("pass", "One training at a time", "Nothing else is training.")
+        return Check("fail", IDLE, f"{busy} is in progress: wait for it or stop it. {OR_QUEUE}")
+    return Check("pass", IDLE, "Nothing else is training.")

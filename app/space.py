@@ -37,7 +37,8 @@ def run_bytes(config: RunConfig) -> float | None:
     if adapter is None:
         return None
     training = config.training
-    kept = training.max_train_steps // training.checkpointing_steps
+    every = training.checkpointing_steps
+    kept = training.max_train_steps // every if every else 1  # 0: only the last, at the end or at a stop
     if training.checkpoints_total_limit is not None:
         kept = min(kept, training.checkpoints_total_limit)
     written = adapter * (1 + COPIES * kept) + sample_bytes(config)

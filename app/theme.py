@@ -62,6 +62,8 @@ LOOK: dict[str, str] = {
     "input_border_width_dark": "1px",
     "input_border_color": "#b9c0ca",
     "input_border_color_dark": "#465263",
+    "input_placeholder_color": "*body_text_color_subdued",
+    "input_placeholder_color_dark": "*body_text_color_subdued",
     "input_border_color_focus": "*primary_500",
     "input_border_color_focus_dark": "*primary_400",
     "input_padding": "8px 10px",

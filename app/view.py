@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from app.entries import Arm, Entry
 from app.grouping import arms_in_words
-from app.html import chip, empty, escape, picture, progress
+from app.html import chip, empty, escape, paragraph, picture
 from app.workbench import Workbench
 from core.samples.found import Spot, alt_text
 
@@ -22,6 +22,7 @@ PHASES = {
     "training": "training",
     "sampling": "drawing samples",
     "saving": "saving",
+    "paused": "paused",
     "done": "done",
     "stopped": "stopped",
     "failed": "failed",
@@ -72,30 +73,6 @@ def rate_text(workbench: Workbench, arm: Arm) -> str:
     return f"{speed}, {duration(seconds * max(status.total - status.step, 0))} left in this phase"
 
 
-def strip(workbench: Workbench, entry: Entry | None) -> str:
-    """One line on what is running, for the top of every tab."""
-    if entry is None:
-        return f'<div class="rw-strip" role="status">{chip("idle", "idle")}<span>Nothing is training.</span></div>'
-    arm = entry.active if entry.active is not None else entry.arms[0]
-    status = arm.state.status
-    place = (
-        f"arm {arm.label}, {[other.label for other in entry.arms].index(arm.label) + 1} of {len(entry.arms)}"
-        if len(entry.arms) > 1
-        else ""
-    )
-    parts = [
-        place,
-        doing(arm) if not arm.state.final else "",
-        f"step {status.step} of {status.total}" if status.total else "",
-        rate_text(workbench, arm),
-    ]
-    text = " · ".join(part for part in parts if part)
-    return (
-        f'<div class="rw-strip" role="status">{chip(entry.label)}<strong>{escape(entry.title)}</strong>'
-        f"<span>{escape(text)}</span>{progress(bar(arm), f'{entry.title}: {text}')}</div>"
-    )
-
-
 def bar(arm: Arm) -> float:
     """What the bar of an arm shows: its steps, and before the first of them how far the present phase is."""
     status = arm.state.status
@@ -111,17 +88,18 @@ def doing(arm: Arm) -> str:
     return PHASES[phase] if is_plain else arm.state.message
 
 
-def entry_list(entries: Sequence[Entry], limit: int = 8) -> str:
-    """Runs and experiments as links, newest first; one click finds a run again."""
+def entry_list(entries: Sequence[Entry], count: int) -> str:
+    """Runs and experiments as links, newest first; one click finds a run again.
+
+    Args:
+        entries: The newest.
+        count: Of everything that there is.
+    """
     if not entries:
         return empty("No trainings yet. The demo makes the first: it takes a few minutes and no download.")
-    rows = "".join(_row(entry) for entry in entries[:limit])
-    more = (
-        f'<p class="rw-text">and {len(entries) - limit} older ones, listed under Monitor and Compare</p>'
-        if len(entries) > limit
-        else ""
-    )
-    return f'<ul class="rw-entries">{rows}</ul>{more}'
+    rows, rest = "".join(map(_row, entries)), count - len(entries)
+    older = f"and {rest} older {'one' if rest == 1 else 'ones'}, listed under Monitor and Compare"
+    return f'<ul class="rw-entries">{rows}</ul>{paragraph(older) if rest > 0 else ""}'
 
 
 def _row(entry: Entry) -> str:

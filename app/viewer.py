@@ -1,6 +1,8 @@
-"""The picture viewer on the page: what it shows, and the script that the page's head needs."""
+"""The picture viewer on the page: what it shows, and the scripts that the page's head needs."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from app.comparison import Chosen
 from app.pictures import prompts_text
@@ -8,10 +10,13 @@ from app.view import file_url
 from app.votes import KEYS_SCRIPT
 from core.report.manifest import Shown, manifest, viewer_html, viewer_script
 
+ACCESS_SCRIPT = Path(__file__).with_name("access.js")
+
 
 def head() -> str:
-    """What stands in the page's head: the viewer's element, and the keys of the vote."""
-    script = f"{viewer_script()}\n{KEYS_SCRIPT}".replace("</", "<\\/")
+    """What stands in the page's head: the viewer's element, the keys of the vote, and the path by keyboard."""
+    access = ACCESS_SCRIPT.read_text(encoding="utf-8")
+    script = f"{viewer_script()}\n{KEYS_SCRIPT}\n{access}".replace("</", "<\\/")
     return f"<script>{script}</script>"
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 from app.html import escape, paragraph
 from app.samples import samples_of
+from core.data.pictures import read_picture
 from core.runs.experiment import Experiment
 from core.runs.experiment_folder import ArmRun
 from core.runs.votes import Choice, Vote, read_votes
@@ -155,7 +156,7 @@ def pair_html(pair: Pair, prompt: str) -> str:
     """Both pictures as data within the page: no address and no metadata tells the arm.
 
     Raises:
-        OSError: If a picture cannot be read.
+        DataError: If a picture cannot be read.
     """
     sides = "".join(
         f'<figure class="rw-picture"><img src="{data_uri(path)}" alt="{side} picture of: {escape(prompt)}" '
@@ -169,10 +170,9 @@ def data_uri(path: Path) -> str:
     """A picture's pixels and nothing else of the file: a sample's metadata names its settings.
 
     Raises:
-        OSError: If it cannot be read.
+        DataError: If it cannot be read.
     """
-    with Image.open(path) as picture:
-        pixels = picture.convert("RGB")
+    pixels = read_picture(path)
     plain = Image.frombytes("RGB", pixels.size, pixels.tobytes())
     buffer = io.BytesIO()
     plain.save(buffer, "PNG")

@@ -6,39 +6,42 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from app import shelf
 from app.charts import Charts
 from app.command import words_of
 from app.design import Design
 from app.entries import Entry, experiment_entry, run_entry
 from app.journals import Journals
+from app.paths import AllowedPaths
 from app.selection import Selection, parse_selection
+from app.shared import once
 from app.votes import Ballots
-from core.config.fields import flat_name
+from core.config.files import parse_json
+from core.config.flat import split
 from core.config.presets import DEFAULT_PRESET, Preset, list_presets, load_preset, resolve_config, save_preset, slug
 from core.config.run import RunConfig
 from core.config.supported import check_supported
-from core.errors import ConfigError, Problem, RunError, WorkbenchError
+from core.errors import ConfigError, RunError, WorkbenchError
 from core.runs.arms import DEFAULT_ARMS
 from core.runs.experiment import (
     advance_experiment_stop,
     create_experiment,
     find_experiment,
-    list_experiments,
     start_experiment,
     stop_experiment,
 )
-from core.runs.experiment_folder import Experiment
 from core.runs.folder import RunFolder
-from core.runs.lock import starting, training_in_progress
+from core.runs.lock import Occupied, starting
 from core.runs.measurement import Measurement, find_measurement
 from core.runs.measuring import measuring_state, start_measurement
 from core.runs.process import advance_stop, start_run, stop_run
+from core.runs.queue import read_queue
 from core.runs.scores import DEFAULT_SCORE
 from core.runs.workspace import Workspace
 
@@ -51,10 +54,12 @@ class Workbench:
 
     Args:
         workspace: Where runs, experiments, presets and data sets lie.
+        paths: What the page may be told to use; the workspace and what ships with the project unless given.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, paths: AllowedPaths | None = None) -> None:
         self.workspace = workspace
+        self.paths = AllowedPaths(workspace.root) if paths is None else paths
         self.journals = Journals()
         self.charts = Charts()
         self.ballots = Ballots()
@@ -77,6 +82,7 @@ class Workbench:
         Raises:
             WorkbenchError: If the name is taken by a shipped preset or empty, or the file cannot be written.
         """
+        self.workspace.check_there()
         return save_preset(self.workspace.root, title, title, config, summary="Saved from the page.").stem
 
     def import_text(self, text: str, base: str = DEFAULT_PRESET) -> RunConfig:
@@ -85,18 +91,11 @@ class Workbench:
         Raises:
             ConfigError: With every problem.
         """
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(
-                [Problem("config", f"the config must be JSON, got an error in line {error.lineno}: {error.msg}")]
-            ) from error
-        if not isinstance(values, dict):
-            raise ConfigError([Problem("config", "the config must be a JSON object of options, got something else")])
-        flat = {}
-        for key, value in values.items():
-            flat |= _flat_block(key, value) if isinstance(value, Mapping) else {key: value}
-        return resolve_config(base, overrides=flat, workspace=self.workspace.root)
+        values = parse_json(text)
+        problems = self.paths.problems_of(split(values)[0])
+        if problems:
+            raise ConfigError(problems)
+        return resolve_config(base, overrides=values, workspace=self.workspace.root)
 
     def command(self, config: RunConfig, preset: str, design: Design, name: str | None = None) -> str:
         """The line to type that does the same.
@@ -110,7 +109,7 @@ class Workbench:
         title = name.strip() if name and name.strip() else self.default_name(config, design.mode, preset)
         return shlex.join(words_of(self.workspace, self.preset(preset).config, config, preset, design, title))
 
-    def start(
+    def make(
         self,
         config: RunConfig,
         mode: str,
@@ -121,7 +120,7 @@ class Workbench:
         primary: str = DEFAULT_SCORE,
         preset: str = "",
     ) -> Selection:
-        """Makes the folders and starts the training in the background.
+        """Makes the folders of a training, which freezes its config; nothing starts.
 
         Args:
             config: What to train.
@@ -133,22 +132,37 @@ class Workbench:
             preset: The preset that the config came from, kept with the run.
 
         Raises:
-            WorkbenchError: If this version cannot train it, another training is in progress, or a folder cannot be
-                written.
+            WorkbenchError: If this version cannot train it, or a folder cannot be written.
         """
         problems = check_supported(config)
         if problems:
             raise ConfigError(problems)
-        with starting(self.workspace.root):
-            pass  # refused here, no folder is left behind
         if mode == "ab":
             every = [*DEFAULT_ARMS, *arms]
             experiment = create_experiment(self.workspace, name, config, every, seeds=seeds, primary=primary)
-            start_experiment(experiment)
             return Selection("experiments", experiment.name)
-        folder = RunFolder.create(self.workspace.runs_dir, name, config, preset=preset)
-        start_run(folder)
-        return Selection("runs", folder.name)
+        return Selection("runs", RunFolder.create(self.workspace.runs_dir, name, config, preset=preset).name)
+
+    def start(self, config: RunConfig, mode: str, name: str, **details: Any) -> Selection:
+        """Makes the folders as ``make`` does and starts the training in the background.
+
+        Raises:
+            WorkbenchError: If this version cannot train it, another training is in progress, or a folder cannot be
+                written.
+        """
+        self.workspace.check_there()
+        with starting(self.workspace.root):
+            pass  # refused here, no folder is left behind
+        made = self.make(config, mode, name, **details)
+        try:
+            if made.is_experiment:
+                start_experiment(find_experiment(self.workspace, made.name))
+            else:
+                start_run(self.workspace.find(made.name))
+        except Occupied:  # another page was quicker
+            shutil.rmtree(self.workspace.root / str(made), ignore_errors=True)
+            raise
+        return made
 
     def resume(self, selection: object) -> str:
         """Starts in the background what a training lacks that is stopped, failed or lost, and says so in a sentence.
@@ -195,6 +209,7 @@ class Workbench:
         problems = check_supported(config)
         if problems:
             raise ConfigError(problems)
+        self.workspace.check_there()
         start_measurement(self.workspace.root, config)
 
     def is_measuring(self, config: RunConfig) -> bool:
@@ -204,27 +219,26 @@ class Workbench:
 
     def entries(self) -> list[Entry]:
         """Everything in the workspace, newest first."""
-        found = [run_entry(folder) for folder in self.workspace.runs()]
-        found += [experiment_entry(experiment) for experiment in list_experiments(self.workspace)]
-        return sorted(found, key=lambda entry: entry.created, reverse=True)
+        return [shelf.entry_of(training) for training in shelf.trainings(self.workspace)]
+
+    def runs(self) -> Iterator[RunFolder]:
+        """Every run and every arm, the newest training's first. No process is asked."""
+        return shelf.runs(self.workspace)
+
+    def recent(self, most: int) -> tuple[list[Entry], int]:
+        """The newest of it, and how many there are in all."""
+        found = shelf.trainings(self.workspace)
+        return [shelf.entry_of(training) for training in found[:most]], len(found)
 
     def titles(self) -> list[tuple[str, str]]:
-        """What people read and how it is addressed, of everything there is, newest first. No process is asked.
-
-        Things of one title are told apart by their folders.
-        """
-        found = [(run.created, run.title, f"runs/{run.name}") for run in self.workspace.runs()]
-        for experiment in list_experiments(self.workspace):
-            title = f"{experiment.title} ({counted(experiment)})"
-            found.append((experiment.created, title, f"experiments/{experiment.name}"))
-        alike = Counter(title for _, title, _ in found)
-        return [
-            (title if alike[title] == 1 else f"{title}: {selection.rpartition('/')[2]}", selection)
-            for _, title, selection in sorted(found, reverse=True)
-        ]
+        """What people read and how it is addressed, of everything there is, newest first."""
+        return once(("titles", self.workspace.root), lambda: shelf.titles(self.workspace))
 
     def entry(self, selection: object) -> Entry | None:
         """What a selection names; None when it is no selection or there is no such thing."""
+        return once(("entry", self.workspace.root, str(selection)), lambda: self._entry(selection))
+
+    def _entry(self, selection: object) -> Entry | None:
         parsed = parse_selection(str(selection))
         if parsed is None:
             return None
@@ -237,9 +251,7 @@ class Workbench:
 
     def active(self) -> Entry | None:
         """What is training now; cheap while nothing is."""
-        if training_in_progress(self.workspace.root) is None:
-            return None
-        return next((entry for entry in self.entries() if not entry.final and entry.label != "queued"), None)
+        return once(("active", self.workspace.root), lambda: shelf.active(self.workspace))
 
     def stop(self, selection: object) -> str:
         """Asks for a stop and says so in a sentence; the state tells when it has happened.
@@ -256,7 +268,10 @@ class Workbench:
             stop_experiment(find_experiment(self.workspace, entry.selection.name))
         else:
             stop_run(entry.arms[0].folder)
-        return f"{entry.title} was asked to stop: it saves what it has, then ends."
+        queue = read_queue(self.workspace.root)
+        after = " Then the queue goes on with its next training; hold it on the Launch tab if that shall not be."
+        follows = bool(queue.waiting) and not queue.held
+        return f"{entry.title} was asked to stop: it saves what it has, then ends.{after if follows else ''}"
 
     def advance_stops(self, entry: Entry) -> None:
         """Lets a stop that is under way go on to its next signal; called from each poll."""
@@ -266,14 +281,3 @@ class Workbench:
             advance_experiment_stop(find_experiment(self.workspace, entry.selection.name))
         else:
             advance_stop(entry.arms[0].folder)
-
-
-def _flat_block(block: str, values: Mapping[str, object]) -> dict[str, object]:
-    return {flat_name(block, field): value for field, value in values.items()}
-
-
-def counted(experiment: Experiment) -> str:
-    """How many arms an experiment has, and over how many training seeds."""
-    names = {arm.arm for arm in experiment.arms}
-    seeds = len({arm.seed for arm in experiment.arms})
-    return f"{len(names)} arms × {seeds} seeds" if seeds > 1 else f"{len(names)} arms"

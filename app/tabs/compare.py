@@ -111,6 +111,8 @@ def render(parts: Parts, known: str, selection: str, picked: list[str] | None, v
     view, axis = _allowed(VIEWS, view), _allowed(AXES, axis)
     signatures = {"selection": selection, "pick": _short(found, names)} | _signatures(chosen, view, axis)
     changed = [name for name, signature in signatures.items() if before.get(name) != signature]
+    if "pick" not in changed and list(picked or []) != names:  # what was chosen has gone meanwhile
+        changed.append("pick")
     if not changed:
         return known, None
     for entry in chosen.entries:

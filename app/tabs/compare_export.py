@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +18,9 @@ from app.parts import ACT, Parts, text_output
 from app.pictures import prompt_text
 from app.samples import samples_of
 from app.serve import publish_reports
-from core.errors import RunError, WorkbenchError
+from core.errors import WorkbenchError
 from core.report.export import export_report
-from core.runs.files import cannot_write, make_folder
+from core.runs.files import cannot_write, make_folder, write_whole
 from core.samples.compare import Row, comparison_sheet
 
 HELP = (
@@ -98,7 +101,8 @@ def write_sheet(chosen: Chosen, path: Path) -> int | None:
     """A line a training, a column a prompt and sample seed, at the last step that all have; None without such a step.
 
     Raises:
-        RunError: If a picture cannot be read or the sheet cannot be written.
+        DataError: If a picture cannot be read.
+        RunError: If the sheet cannot be written.
     """
     samples = [samples_of(run.run) for run in chosen.runs]
     steps = [{spot.step for spot in found} for found in samples]
@@ -110,14 +114,10 @@ def write_sheet(chosen: Chosen, path: Path) -> int | None:
     columns = [prompt_text(chosen.runs, spot.prompt) for spot in spots]
     labels = chosen.labels
     rows = [Row(label, [found.get(spot) for spot in spots]) for label, found in zip(labels, samples, strict=True)]
-    try:
-        sheet = comparison_sheet(rows, columns)
-    except OSError as error:
-        raise RunError(f"every picture of step {step} must be readable, got an error: {error}") from error
-    try:
-        sheet.save(path, optimize=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    sheet = comparison_sheet(rows, columns)
+    drawn = io.BytesIO()
+    sheet.save(drawn, "PNG", optimize=True)
+    write_whole(path, drawn.getvalue())
     return step
 
 
@@ -127,6 +127,7 @@ def reports_dir(parts: Parts) -> Path:
     Raises:
         RunError: If it cannot be made.
     """
+    parts.workbench.workspace.check_there()
     folder = parts.workbench.workspace.root / "reports"
     make_folder(folder)
     return folder
@@ -137,10 +138,14 @@ def _name(chosen: Chosen) -> str:
 
 
 def _zipped(folder: Path) -> Path:
+    """The folder as one file beside it, made aside: nobody downloads a part of it."""
+    path, aside = folder.with_suffix(".zip"), folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
-        return Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
+        os.replace(shutil.make_archive(str(aside), "zip", folder.parent, folder.name), path)
     except OSError as error:
-        raise cannot_write(folder.with_suffix(".zip"), error) from error
+        aside.with_suffix(".zip").unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+    return path
 
 
 def _problem(error: WorkbenchError) -> list[Any]:

@@ -14,7 +14,7 @@ from app.html import empty, paragraph
 from app.parts import ACT, Parts, text_output
 from app.pictures import prompt_text
 from app.votes import compared_arms, next_pair, pair_html, pairs_of, votes_path
-from core.errors import RunError
+from core.errors import DataError, RunError
 from core.report.words import tally_text
 from core.runs.experiment import Experiment
 from core.runs.votes import Choice, read_votes, record_vote, tally
@@ -80,7 +80,7 @@ def deal(parts: Parts, picked: list[str] | None, message: str = "") -> Answer:
     pair = next_pair(experiment, pairs, CHANCE)
     try:
         shown = pair_html(pair, prompt_text(experiment.arms, pair.spot.prompt))
-    except OSError:
+    except DataError:
         return nothing(empty("A picture of this pair cannot be read; take another."))
     token = parts.workbench.ballots.hand_out(pair)
     buttons = (gr.Button(visible=True) for _ in CHOICES)

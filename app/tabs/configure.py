@@ -12,17 +12,19 @@ from gradio.utils import get_upload_folder
 
 from app.design import TWO_ARMS, Design
 from app.form import config_of, make_input, marks, try_config, values_of
-from app.html import checklist, empty, sentences
+from app.html import checklist, empty, escape, sentences
 from app.measured import assumed, cost_cards
 from app.parts import ACT, QUIET, Parts, go_to, text_output
 from app.previews import about, differences, rollout_charts
 from app.sentences import in_force
+from app.serve import publish_configs
 from app.tabs import data
 from app.tabs.launch import DESIGN
 from core.config.fields import ROLLOUT_BLOCK
 from core.config.presets import DEFAULT_PRESET
 from core.config.spec import OptionSpec, option_specs
-from core.errors import ConfigError, WorkbenchError
+from core.errors import ConfigError, RunError, WorkbenchError
+from core.runs.files import make_folder, write_whole
 
 FIRST = (
     "max_step_offset",
@@ -122,8 +124,14 @@ def _build_text(parts: Parts) -> None:
             max_lines=6,
             elem_id="command",
         )
-        parts["configure.json"] = gr.Code(
-            label="Config (JSON)", language="json", interactive=True, max_lines=24, elem_id="config-text"
+        parts["configure.json"] = gr.Textbox(  # no gr.Code: the Tab key does not get out of it
+            label="Config (JSON)",
+            interactive=True,
+            lines=16,
+            max_lines=24,
+            buttons=["copy"],
+            elem_id="config-text",
+            elem_classes=["rw-code"],
         )
         with gr.Row(elem_classes=["rw-actions"]):
             parts["configure.apply"] = gr.Button("Apply this text", scale=0, min_width=150, elem_id="apply-text")
@@ -184,7 +192,7 @@ def wire(parts: Parts) -> None:
     edited = [component.input for component in parts.options]
     gr.on(edited, **parts.chains["preview"], trigger_mode="always_last")
     gr.on(edited, **parts.chains["keep"])
-    preset.input(lambda name: values_of(parts.workbench.preset(name).config), preset, parts.options, **QUIET).then(
+    preset.input(lambda name: take_preset(parts, name), preset, parts.options, **QUIET).then(
         **parts.chains["preview"]
     ).then(**parts.chains["listing"]).then(**parts.chains["keep"])
     taken = [*parts.options, parts["configure.text-message"]]
@@ -208,7 +216,7 @@ def wire(parts: Parts) -> None:
 
 def preview(parts: Parts, preset_name: str, raw: Any, design: Design = TWO_ARMS, title: str | None = None) -> list[Any]:
     """Everything beside the fields, for what they hold now; with problems, these and the previews of before."""
-    config, problems = try_config(raw)
+    config, problems = try_config(raw, parts.workbench.paths)
     if config is None:
         return [marks(problems), *(gr.skip() for _ in range(8))]
     presets = parts.workbench.presets()
@@ -223,31 +231,45 @@ def preview(parts: Parts, preset_name: str, raw: Any, design: Design = TWO_ARMS,
         differences(base, config) if base else "",
         parts.workbench.command(config, preset_name, design, title) if base else "",
         text,
-        export_file(text),
+        export_button(text),
     ]
 
 
-def export_file(text: str) -> str:
-    """The file behind [Export JSON], in the page's own cache; it must stand there before the click."""
+def export_button(text: str) -> gr.DownloadButton:
+    """[Export JSON] with its file, in the page's own cache: it must stand there before the click."""
     folder = Path(get_upload_folder()) / "export" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.json"
-    path.write_text(text + "\n", encoding="utf-8")
-    return str(path)
+    try:
+        make_folder(folder)
+        write_whole(path, text + "\n")
+    except RunError:
+        return gr.DownloadButton("Export JSON: no room for the file", value=None, interactive=False)
+    publish_configs(folder.parent)
+    return gr.DownloadButton("Export JSON", value=str(path), interactive=True)
 
 
-def take_text(parts: Parts, text: str, preset_name: str) -> list[Any]:
+def take_preset(parts: Parts, name: Any) -> list[Any]:
+    """The form's inputs for a preset; says what is wrong where its file has gone or was damaged meanwhile."""
+    try:
+        return values_of(parts.workbench.preset(str(name)).config)
+    except ConfigError as error:
+        raise gr.Error(escape(error), print_exception=False) from error
+
+
+def take_text(parts: Parts, text: str | None, preset_name: str) -> list[Any]:
     """The form's inputs for a config as text, or what is wrong with it."""
     try:
-        config = parts.workbench.import_text(text, preset_name)
+        config = parts.workbench.import_text(text or "", preset_name)
     except ConfigError as error:
         found = checklist([("fail", problem.option, problem.message) for problem in error.problems])
         return [*(gr.skip() for _ in parts.options), found]
     return [*values_of(config), checklist([("pass", "Applied", "The form holds this config now.")])]
 
 
-def take_file(parts: Parts, path: str, preset_name: str) -> list[Any]:
+def take_file(parts: Parts, path: str | None, preset_name: str) -> list[Any]:
     """The same for an uploaded file."""
+    if path is None:
+        return [gr.skip()] * (len(parts.options) + 1)
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(1_000_000)
@@ -260,7 +282,7 @@ def take_file(parts: Parts, path: str, preset_name: str) -> list[Any]:
 def save(parts: Parts, title: str, raw: Any) -> tuple[Any, str]:
     """Keeps the form as a preset of one's own, selected."""
     try:
-        name = parts.workbench.keep_preset(title or "", config_of(raw))
+        name = parts.workbench.keep_preset(title or "", config_of(raw, parts.workbench.paths))
     except ConfigError as error:
         return gr.skip(), checklist([("fail", problem.option, problem.message) for problem in error.problems])
     except WorkbenchError as error:

@@ -10,6 +10,7 @@ from app.journals import file_signature
 from app.parts import ACT, Live, Parts, Rendered, go_to, text_output
 from app.view import entry_list
 from core.config.presets import DEFAULT_PRESET
+from core.runs.lock import any_in_progress
 
 INTRODUCTION = """
 ## What does rollout change?
@@ -23,6 +24,9 @@ MACHINE_NOTE = (
     "Packages, device, precision, disk, workspace and stale runs, each with what to do. It loads the model libraries "
     "in a process of its own, which takes some seconds."
 )
+SHOWN = 8
+"""Of the newest trainings; the others are counted."""
+
 DIAGRAM_TEXT = (
     "Two ways from noise to a picture. Teacher-forced training always starts from states of the true path. "
     "With rollout the model first walks some steps by itself, drifts off the path, and learns to find back."
@@ -71,15 +75,14 @@ def build(parts: Parts) -> None:
 
 
 def render_list(parts: Parts, known: str) -> Rendered:
-    """The list of trainings, when one was added or has changed its state."""
+    """The newest trainings, when one was added, has changed its state, or lost its process."""
     workspace = parts.workbench.workspace
-    folders = [workspace.runs_dir, workspace.experiments_dir]
-    for root in folders[:2]:
-        folders += sorted(root.glob("*/status.json")) + sorted(root.glob("*/*/status.json"))
-    signature = file_signature(*folders)
+    runs, experiments = workspace.runs_dir, workspace.experiments_dir
+    said = [*runs.glob("*/status.json"), *experiments.glob("*/status.json"), *experiments.glob("*/*/status.json")]
+    signature = f"{any_in_progress(workspace.root)} {file_signature(runs, experiments, *sorted(said))}"
     if signature == known:
         return known, None
-    return signature, [entry_list(parts.workbench.entries())]
+    return signature, [entry_list(*parts.workbench.recent(SHOWN))]
 
 
 def wire(parts: Parts) -> None:

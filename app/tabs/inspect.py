@@ -25,6 +25,7 @@ from app.parts import ACT, QUIET, Live, Parts, Rendered, text_output
 from app.serve import publish_inspection
 from app.view import duration
 from core.errors import ConfigError, DataError, WorkbenchError
+from core.runs.files import is_missing
 from core.runs.folder import RunFolder
 from core.runs.inspections import FILE_NAME, inspection_state, read_inspection, stop_inspection
 from core.runs.lock import training_in_progress
@@ -152,7 +153,7 @@ def show_kind(what: str) -> list[Any]:
 
 def start(parts: Parts, what: str, run: str | None, path: str | None, raw: Any) -> list[Any]:
     """Starts an inspection and shows it, or says why not."""
-    config, problems = try_config(raw)
+    config, problems = try_config(raw, parts.workbench.paths)
     if config is None and what != "run":
         return [gr.skip(), checklist([("fail", "Settings", problem.message) for problem in problems])]
     try:
@@ -162,8 +163,10 @@ def start(parts: Parts, what: str, run: str | None, path: str | None, raw: Any) 
     return [key, ""]
 
 
-def upload(parts: Parts, path: str) -> tuple[Any, str]:
+def upload(parts: Parts, path: str | None) -> tuple[Any, Any]:
     """Copies a LoRA into the workspace and puts its path into the field."""
+    if path is None:
+        return gr.skip(), gr.skip()
     try:
         kept = keep_upload(parts.workbench.workspace, Path(path))
     except WorkbenchError as error:
@@ -234,7 +237,7 @@ def render_result(parts: Parts, known: str, shown: str, number: str) -> Rendered
     workspace = parts.workbench.workspace
     key = _kept(shown, listed(workspace))
     folder = find(workspace, key)
-    if folder is None or not (folder.path / FILE_NAME).is_file():
+    if folder is None or is_missing(folder.path / FILE_NAME):
         text = empty(NOTHING) if folder is None else ""
         signature = f"none {key}"
         return (known, None) if signature == known else (signature, _blank(text))

@@ -15,6 +15,7 @@ BENCHES: dict[str, str] = {
     "page": "core.bench.page:measure",
     "compare": "core.bench.compare:measure",
     "curves": "core.bench.curves:measure",
+    "load": "core.bench.load:measure",
 }
 """Name to the function that measures and prints."""
 

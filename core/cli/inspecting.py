@@ -1,5 +1,6 @@
 """Commands that find out what a training did: everything about one adapter, and the scores of whole experiments."""
 
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -67,9 +68,9 @@ def _target(name: str, preset: str, changes: list[str] | None, workspace: Path |
 
     if name == "base":
         return Target("base", name, checked_config(preset, "demo", changes, workspace))
-    path = Path(name).expanduser()
-    is_run = (path / "config.json").is_file()
-    if not is_run and (path.is_file() or path.is_dir() or "." in path.name):
+    path = Path(os.path.expanduser(name))
+    is_run = os.path.isfile(path / "config.json")
+    if not is_run and (os.path.exists(path) or "." in path.name):
         lora = read_lora(path.absolute())
         return Target("file", str(lora.path), checked_config(preset, "demo", changes, workspace), lora=lora)
     if changes:
@@ -152,8 +153,8 @@ def _runs(name: str, workspace: Path | None):
     """Folder and runs of an experiment, or of one run."""
     from core.runs.experiment_folder import FILE_NAME, Experiment, list_experiments
 
-    path = Path(name).expanduser()
-    if (path / FILE_NAME).is_file():
+    path = Path(os.path.expanduser(name))
+    if os.path.isfile(path / FILE_NAME):
         return path.absolute(), [arm.run for arm in Experiment(path).arms]
     found = next((each for each in list_experiments(open_workspace(workspace)) if each.name == name), None)
     if found is not None:

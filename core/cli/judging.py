@@ -1,5 +1,6 @@
 """Commands that judge what was trained."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def _find(name: str, root: Path | None):
     from core.runs.experiment_folder import FILE_NAME, Experiment, find_experiment
 
     path = Path(name)
-    return Experiment(path) if (path / FILE_NAME).is_file() else find_experiment(open_workspace(root), name)
+    return Experiment(path) if os.path.isfile(path / FILE_NAME) else find_experiment(open_workspace(root), name)
 
 
 def _view(name: str):

@@ -70,7 +70,7 @@ def run_target(run: RunFolder, name: str) -> Target:
         DataError: its adapter cannot be read.
     """
     check_finished(run)
-    if derive_state(run).label in ("running", "stopping"):
+    if derive_state(run).live:
         raise RunError(f"{run.name} must be a run that is not in progress; wait for it or stop it")
     config = run.config()
     return Target("run", name, config, run, read_lora(run.adapter_dir), config.training.max_train_steps)

@@ -1,6 +1,8 @@
 """A run's journals as a comparison needs them: its measurements by step, its costs up to a step, and what is amiss."""
 
+import contextlib
 import math
+import os
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -104,7 +106,7 @@ class RunRecords:
 def read_run(arm: ArmRun) -> RunRecords:
     """Reads a run; whatever is missing or torn is among its problems and nothing raises."""
     found = RunRecords(arm, seed=0 if arm.seed is None else arm.seed)
-    if not arm.run.path.is_dir():
+    if not os.path.isdir(arm.run.path):
         found.problems.append(f"{found.name}: its folder is gone.")
         return found
     try:
@@ -153,7 +155,6 @@ def _rows(run: RunRecords, path: Path, *, live: bool) -> list[dict[str, Any]]:
 def _steps(rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     found = {}
     for row in rows:
-        value = fields.number(row, "step")
-        if math.isfinite(value):
-            found[int(value)] = row
+        with contextlib.suppress(ValueError):
+            found[fields.step(row)] = row
     return found

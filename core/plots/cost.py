@@ -23,8 +23,8 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
     styles, summary = arm_styles(list(series)), []
     rows = {label: _times(preview) for label, preview in shown.items()}
     for row, (label, (low, high)) in enumerate(rows.items()):
-        axes.barh(row, low, height=0.5, color=styles[label].colour)
-        axes.barh(row, high - low, left=low, height=0.5, color=styles[label].colour, alpha=0.35)
+        axes.barh(row, low, height=0.5, color=styles[label].colour, label="_at least")
+        axes.barh(row, high - low, left=low, height=0.5, color=styles[label].colour, alpha=0.35, label="_at most")
         axes.text(
             high,
             row,

@@ -50,10 +50,10 @@ def _draw(axes: Axes, labels: list[str], named: Mapping[str, Compared], styles: 
         row, style = labels.index(label), styles[label]
         values = _values(one)
         if one.interval is not None:
-            axes.plot(one.interval, [row, row], color=style.colour, linewidth=1.4)
+            axes.plot(one.interval, [row, row], color=style.colour, linewidth=1.4, label="_interval")
         axes.plot(values, np.full(len(values), row), marker="o", markersize=4.2, alpha=0.5, markeredgewidth=0,
-                  linestyle="none", color=style.colour)  # fmt: skip
-        axes.plot([one.mean], [row], marker="D", markersize=6, linestyle="none", color=style.colour)
+                  linestyle="none", color=style.colour, label="_each seed")  # fmt: skip
+        axes.plot([one.mean], [row], marker="D", markersize=6, linestyle="none", color=style.colour, label="_mean")
     axes.set_yticks(range(len(labels)), [arm_of(label) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.margins(x=0.06)

@@ -42,7 +42,7 @@ def plot_frontier(
             continue
         look: dict[str, Any] = {"color": group.style.colour, "marker": group.style.marker, "linestyle": "none"}
         if len(points) > 1:
-            axes.plot(*points.T, markersize=4, alpha=0.45, markeredgewidth=0, **look)
+            axes.plot(*points.T, markersize=4, alpha=0.45, markeredgewidth=0, label=f"_{group.name}, each run", **look)
         x, y = points.mean(axis=0)
         axes.plot([x], [y], markersize=7.5, label=group.name, **look)
         share = f"{len(points)} of {len(runs)}" if len(points) < len(runs) else f"{len(runs)}"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from core.plots.figure import FONT
 from core.plots.panels import add_scale, name_panel, new_panels
+from core.plots.table import keep_cells
 from core.plots.timesteps import X_LABEL
 
 COLUMNS = 2
@@ -72,7 +73,9 @@ def _draw(axes: Axes, panel: Panel, norm: Normalize, colours: Colormap) -> None:
     values = np.full((len(y) - 1, len(x) - 1), np.nan)
     values[np.ix_(rows, columns)] = panel.values
     axes.grid(visible=False)
-    axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=colours, norm=norm, rasterized=True)
+    mesh = axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=colours, norm=norm, rasterized=True)
+    centres = ((panel.timesteps, columns), (panel.rows, rows))
+    keep_cells(mesh, *(dict(zip(at.tolist(), places.tolist(), strict=True)) for at, places in centres))
 
 
 def _share(axes: Sequence[Axes], panels: Sequence[Panel]) -> None:

@@ -120,7 +120,7 @@ def draw_group(
             draw_curve(axes, (place(series, label, steps), values), group.style, **SEED_LINE)
     elif smooth and len(mean[0]) > 20:
         thin_line = {"linewidth": 0.7, "alpha": 0.3, "marker": "", "linestyle": "-"}
-        draw_curve(axes, place_mean(series, list(runs), mean), group.style, **thin_line)
+        draw_curve(axes, place_mean(series, list(runs), mean), group.style, f"_{group.name}, each step", **thin_line)
     thick = smoothed(mean) if smooth else mean
     draw_curve(axes, place_mean(series, list(runs), thick), group.style, group.name, **more)
     return spoken(group, runs, mean)
@@ -164,6 +164,14 @@ def show_steps(axes: Axes, series: Mapping[str, Sequence[Any]]) -> None:
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]), right=max(1.0, axes.get_xlim()[1]))
 
 
+def widen_level(axes: Axes) -> None:
+    """Room around values that are all the same: rounding errors are not drawn as if they were a course."""
+    low, high = axes.dataLim.intervaly
+    size = max(abs(low), abs(high))
+    if high - low < 1e-9 * size:
+        axes.set_ylim(low - 0.05 * size, high + 0.05 * size)
+
+
 def plot_over_steps(
     series: Mapping[str, Sequence[Any]],
     name: str,
@@ -192,5 +200,7 @@ def plot_over_steps(
     show_steps(axes, series)
     if log and all((values > 0).all() for _, values in curves.values()):
         axes.set_yscale("log")
+    else:
+        widen_level(axes)
     add_legend(axes)
     return describe(figure, "; ".join(summary + unplaced(series, curves)) + ".")

@@ -14,6 +14,8 @@ from core.plots.palette import GRID, INK, SUBDUED
 
 GAP = 0.16
 """Inches between two columns that share their upright axis."""
+SCALE = "scale"
+"""Label of the axes that hold a colour scale and no data."""
 
 
 def new_panels(
@@ -75,7 +77,7 @@ def add_scale(figure: Figure, panels: Sequence[Axes], mesh: ScalarMappable, labe
     last, first = panels[-1].get_position(), panels[0].get_position()
     tall = min(first.y1 - last.y0, 2.2 / height)
     right = max(axes.get_position().x1 for axes in panels)
-    axes = figure.add_axes((right + 0.12 / width, first.y1 - tall, 0.11 / width, tall))
+    axes = figure.add_axes((right + 0.12 / width, first.y1 - tall, 0.11 / width, tall), label=SCALE)
     bar = figure.colorbar(mesh, cax=axes)
     for solid in axes.collections:
         solid.set_rasterized(True)

@@ -33,7 +33,7 @@ def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
         )
         realised = running_mean(rolled[1], WINDOW) / np.maximum(running_mean(items[1], WINDOW), 1e-9)
         draw_curve(axes, place_mean(series, runs, planned), group.style, group.name)
-        thin = {"linewidth": 0.9, "linestyle": "-", "marker": ""}
+        thin = {"linewidth": 0.9, "linestyle": "-", "marker": "", "label": f"_{group.name}, realised"}
         draw_curve(axes, place_mean(series, runs, (rolled[0], realised)), group.style, **thin)
         if len(realised):
             last = f"planned {number(planned[1][-1])}, realised {number(realised[-1])} at the last step"

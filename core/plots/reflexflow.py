@@ -35,7 +35,7 @@ def draw(series: Mapping[str, Sequence[StepRecord]]) -> Figure:
         parts = [(steps, running_mean(values, max(5, len(values) // 20))) for steps, values in (direction, error)]
         draw_curve(axes, place_mean(series, runs, parts[0]), group.style, group.name)
         thin = {"linewidth": 0.9, "linestyle": "-", "marker": ""}
-        draw_curve(axes, place_mean(series, runs, parts[1]), group.style, **thin)
+        draw_curve(axes, place_mean(series, runs, parts[1]), group.style, f"_{group.name}, weighted error", **thin)
         lowest += [values.min() for _, values in parts]
         at = f"at step {int(direction[0][-1])}"
         name = named(group, len(runs))

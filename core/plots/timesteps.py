@@ -113,7 +113,7 @@ def _draw(
             for points in curves:
                 draw_curve(axes, points, style, **SEED_LINE)
         look = {"markersize": 3.5, "markevery": 1} if thick else {"marker": "", **(part.look or {})}
-        draw_curve(axes, mean, style, name if thick else None, **look)
+        draw_curve(axes, mean, style, name if thick else f"_{name}, {part.name}", **look)
         said.append(f"{part.name} {_range(mean)}")
     return ", ".join(said)
 

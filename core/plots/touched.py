@@ -31,10 +31,10 @@ def draw(series: Mapping[str, Sequence[Preview]]) -> Figure:
         touched = touched_timesteps(preview.options, preview.last, BINS, preview.grid, preview.shares)
         middle = (touched["edges"][:-1] + touched["edges"][1:]) / 2
         prefix = f"{label}: " if len(shown) > 1 else ""
-        axes.fill_between(
-            middle,
+        axes.stairs(
             touched["covered"],
-            step="mid",
+            touched["edges"],
+            fill=True,
             alpha=0.25,
             color=styles[label].colour,
             linewidth=0,

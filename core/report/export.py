@@ -7,10 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from core import __version__
-from core.errors import RunError
+from core.data.pictures import look_at
+from core.errors import DataError, RunError
 from core.evaluation.verdict import View
 from core.report.data import data_files
 from core.report.facts import one_of_each, prompts_of, vote_lines
@@ -121,8 +120,8 @@ def _readable(samples: Mapping[Spot, Path]) -> dict[Spot, Path]:
     """Those that are whole: a run in progress may be writing one."""
     whole = {}
     for spot, path in samples.items():
-        with contextlib.suppress(OSError), Image.open(path) as picture:
-            picture.load()
+        with contextlib.suppress(DataError):
+            look_at(path)
             whole[spot] = path
     return whole
 

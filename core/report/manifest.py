@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from core.data.pictures import look_at
+from core.errors import DataError
 from core.runs.folder import RunFolder
 from core.samples.found import find_samples
 
@@ -77,7 +77,7 @@ def viewer_script() -> str:
 
 def _is_small(path: Path) -> bool:
     try:
-        with Image.open(path) as picture:
-            return max(picture.size) <= SMALL
-    except OSError:
+        look = look_at(path)
+    except DataError:
         return False
+    return max(look.width, look.height) <= SMALL

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from core.plots.table import Table
 from core.report.words import is_number
 
 
@@ -61,9 +62,13 @@ def _kind(cell: str) -> str:
     return ' class="number"' if is_number(cell) else ""
 
 
-def figure(svg: str, title: str, help: str, summary: str, files: Mapping[str, str]) -> str:
-    """A plot with its heading, how to read it, its numbers in words, and its files."""
+def figure(svg: str, title: str, help: str, summary: str, tables: Sequence[Table], files: Mapping[str, str]) -> str:
+    """A plot with its heading, how to read it, its numbers in words and in tables, and its files."""
+    numbers = "".join(
+        f"<p>{escape(one.caption)}</p>{table(one.head, one.rows, f'{title}: {one.caption}')}" for one in tables
+    )
     return (
         f"<figure><figcaption><strong>{escape(title)}</strong><span>{escape(help)}</span></figcaption>{svg}"
-        f"<details><summary>In words</summary><p>{escape(summary)}</p></details>{links(files, title)}</figure>"
+        f"<details><summary>In words</summary><p>{escape(summary)}</p></details>"
+        f"<details><summary>In numbers</summary>{numbers}</details>{links(files, title)}</figure>"
     )

@@ -118,7 +118,7 @@ def _costs(content: Content) -> str:
 def _plots(plots: Sequence[Drawn]) -> str:
     shown = "".join(
         figure(
-            drawn.svg, drawn.plot.title, drawn.plot.help, drawn.summary,
+            drawn.svg, drawn.plot.title, drawn.plot.help, drawn.summary, drawn.tables,
             {what: f"plots/{name}" for what, name in drawn.files.items()},
         )
         for drawn in plots

@@ -9,6 +9,7 @@ from core.evaluation.verdict import Comparison, RunScores
 from core.plots import PLOTS
 from core.plots.figure import render_svg, save, summary_of
 from core.plots.registry import Plot
+from core.plots.table import Table, tables_of
 from core.report.judged import Judged
 from core.runs.drift import DriftRecord
 from core.runs.experiment_folder import ArmRun
@@ -26,12 +27,14 @@ class Drawn:
         plot: Its entry in the registry.
         svg: For the page; follows its theme.
         summary: Its numbers in words.
+        tables: Its numbers in tables, one a panel.
         files: What they are called to their names in the folder.
     """
 
     plot: Plot
     svg: str
     summary: str
+    tables: Sequence[Table]
     files: Mapping[str, str]
 
 
@@ -75,4 +78,4 @@ def _draw(plot: Plot, series: Mapping[str, Any], folder: Path, options: Mapping[
     names = {what: f"{plot.name}{suffix}" for what, suffix in FILES.items()}
     for name in names.values():
         save(figure, folder / name, plot.title, dark="-dark" in name)
-    return Drawn(plot, render_svg(figure, plot.title), summary_of(figure), names)
+    return Drawn(plot, render_svg(figure, plot.title), summary_of(figure), tables_of(figure), names)

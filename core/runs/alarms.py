@@ -5,6 +5,7 @@ teacher-forced arm's at the same step, or the base model's where there is no suc
 """
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ DIVERSITY_LIMIT = 0.9
 ROUNDING = 1e-9
 """How far beyond a limit a number may lie that is meant to lie on it."""
 KIND = "drift_alarm"
+SAMPLE_KIND = "sample_alarm"
+"""Of an event that a sample shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,8 @@ def reference_of(folder: RunFolder) -> RunFolder | None:
     name = folder.meta().get("reference")
     if not isinstance(name, str) or not is_slug(name) or name == folder.name:
         return None
-    parent = folder.path.parent.resolve()
-    is_sibling = (parent / name).resolve() == parent / name
-    return RunFolder(folder.path.parent / name) if is_sibling else None
+    path = folder.path.parent / name
+    return None if os.path.islink(path) else RunFolder(path)
 
 
 def alarms_of(

@@ -144,6 +144,8 @@ class DriftRecord:
         listed += ("restoring_noise", "free_grid", "free_v")
         values: dict[str, Any] = {name: fields.numbers(data, name) for name in listed}
         values |= {name: fields.rows(data, name) for name in ("v_channels", "bands", "free_bands")}
+        for grid, names in (("grid", _SHORT), ("free_grid", _FREE)):
+            values |= _fitting(values, grid, names) if grid in data else {}
         return cls(
             step=fields.step(data),
             scope=cast("Scope", scope) if scope in get_args(Scope) else "checkpoint",
@@ -158,3 +160,16 @@ class DriftRecord:
     def to_dict(self) -> dict[str, Any]:
         """What goes into the journal; metrics that were not taken are left out."""
         return {name: value for name, value in asdict(self).items() if value not in ((), None)}
+
+
+_SHORT = (
+    "m1", "v", "v_channels", "lag", "lag_residual", "epsilon_norm", "bands", "g0", "g1", "g2", "restoring",
+    "restoring_noise",
+)  # fmt: skip
+_FREE = ("free_v", "free_bands")
+
+
+def _fitting(values: Mapping[str, Any], grid: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Timesteps and the metrics that have a value at each; metrics of another length are as if not taken."""
+    points = values[grid] if all(map(math.isfinite, values[grid])) else ()
+    return {grid: points} | {name: values[name] if len(values[name]) == len(points) else () for name in names}

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import RunError
-from core.runs.files import is_number, read_object
+from core.errors import RunError, printable
+from core.runs import fields
+from core.runs.files import is_missing, is_number, read_lasting, title_text
 from core.runs.folder import RunFolder, created_at, folders_with
 from core.runs.scores import DEFAULT_SCORE, SCORES
 from core.runs.workspace import Workspace, is_slug
@@ -64,8 +65,7 @@ class Experiment:
     @property
     def title(self) -> str:
         """What the user called it."""
-        title = self._facts().get("title")
-        return title if isinstance(title, str) and title else self.name
+        return title_text(self._facts().get("title")) or self.name
 
     @property
     def created(self) -> float:
@@ -85,7 +85,7 @@ class Experiment:
 
     @property
     def arms(self) -> tuple[ArmRun, ...]:
-        """Its arms in their order; an entry that names no folder within the experiment is left out."""
+        """Its arms in their order; an entry whose folder does not really lie in the experiment is left out."""
         rows = self._facts().get("arms")
         found = [self._arm(row) for row in rows] if isinstance(rows, list) else []
         return tuple(arm for arm in found if arm is not None)
@@ -93,14 +93,17 @@ class Experiment:
     def _arm(self, row: Any) -> ArmRun | None:
         if not isinstance(row, dict) or not isinstance(row.get("run"), str) or not is_slug(row["run"]):
             return None
+        folder = self.path / row["run"]
+        if folder.is_symlink():
+            return None
         changes = row.get("changes")
         name = str(row.get("arm", row["run"]))
         changes = changes if isinstance(changes, dict) else {}
-        seed = int(row["seed"]) if is_number(row.get("seed")) else None
-        return ArmRun(name, str(row.get("label", name)), changes, RunFolder(self.path / row["run"]), seed)
+        seed = fields.count(row, "seed") if is_number(row.get("seed")) else None
+        return ArmRun(name, str(row.get("label", name)), changes, RunFolder(folder), seed)
 
     def _facts(self) -> dict[str, Any]:
-        facts = read_object(self.file_path)
+        facts = read_lasting(self.file_path)
         return {} if facts is None else facts
 
 
@@ -117,8 +120,8 @@ def find_experiment(workspace: Workspace, name: str) -> Experiment:
         RunError: If it is no such name, leads out of the workspace, or there is no such experiment.
     """
     if not is_slug(name):
-        raise RunError(f'experiment must be a name such as "demo-ab", got "{name}"')
+        raise RunError(f'experiment must be a name such as "demo-ab", got "{printable(name)}"')
     path = workspace.inside(workspace.experiments_dir / name)
-    if not (path / FILE_NAME).is_file():
+    if is_missing(path / FILE_NAME):
         raise RunError(f'experiment must be one of those in {workspace.experiments_dir}, got "{name}"')
     return Experiment(path)

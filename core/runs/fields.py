@@ -9,6 +9,13 @@ from typing import Any
 
 from core.runs.files import is_number
 
+LAST_STEP = 999_999_999
+"""Beyond it a number is no step: names of folders have no room for it either."""
+LARGEST = 3.5e38
+"""Beyond it a number is no measurement: what trains here counts with 32 bits."""
+MOST = 2**53
+"""Beyond it a number is no count: floats do not tell neighbours apart."""
+
 
 def step(data: Mapping[str, Any]) -> int:
     """The optimizer step that a record belongs to.
@@ -17,7 +24,7 @@ def step(data: Mapping[str, Any]) -> int:
         ValueError: If it has none.
     """
     value = data.get("step")
-    if not is_number(value) or not math.isfinite(value):
+    if not is_number(value) or not 0 <= value <= LAST_STEP:
         raise ValueError("a record must have a step")
     return int(value)
 
@@ -25,19 +32,19 @@ def step(data: Mapping[str, Any]) -> int:
 def number(data: Mapping[str, Any], key: str, default: float = math.nan) -> float:
     """A number, the default where there is none."""
     value = data.get(key)
-    return float(value) if is_number(value) else default
+    return _plausible(value) if is_number(value) else default
 
 
 def optional(data: Mapping[str, Any], key: str) -> float | None:
     """A number, None where there is none."""
     value = data.get(key)
-    return float(value) if is_number(value) else None
+    return _plausible(value) if is_number(value) else None
 
 
 def count(data: Mapping[str, Any], key: str) -> int:
     """A whole number, 0 where there is none."""
     value = data.get(key)
-    return int(value) if is_number(value) and math.isfinite(value) else 0
+    return int(value) if is_number(value) and abs(value) <= MOST else 0
 
 
 def numbers(data: Mapping[str, Any], key: str) -> tuple[float, ...]:
@@ -46,12 +53,18 @@ def numbers(data: Mapping[str, Any], key: str) -> tuple[float, ...]:
 
 
 def rows(data: Mapping[str, Any], key: str) -> tuple[tuple[float, ...], ...]:
-    """A list of lists of numbers, empty where there is none."""
+    """A list of lists of numbers, all of one length; empty where there is none."""
     value = data.get(key)
-    return tuple(_row(row) for row in value) if isinstance(value, list) else ()
+    found = tuple(_row(row) for row in value) if isinstance(value, list) else ()
+    return found if len({len(row) for row in found}) <= 1 else ()
 
 
 def _row(value: Any) -> tuple[float, ...]:
     if not isinstance(value, list):
         return ()
-    return tuple(float(item) if is_number(item) else math.nan for item in value)
+    return tuple(_plausible(item) if is_number(item) else math.nan for item in value)
+
+
+def _plausible(value: float) -> float:
+    """The number; NaN for one that no measurement gives and no plot has room for."""
+    return float(value) if abs(value) <= LARGEST else math.nan

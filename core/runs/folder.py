@@ -1,16 +1,30 @@
 """The run folder: the only truth about a run. Where each of its files is, how it is made, how runs are listed."""
 
 import contextlib
+import os
 import shutil
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from core.config.presets import load_config, save_config
 from core.config.run import RunConfig
 from core.errors import RunError
-from core.runs.files import cannot_write, is_number, new_folder, read_object, to_json, write_whole
+from core.runs.files import (
+    cannot_write,
+    is_missing,
+    is_number,
+    new_folder,
+    read_lasting,
+    title_text,
+    to_json,
+    write_whole,
+)
+
+END_OF_TIME = 2.0**40
+"""Seconds; no run is made after that, and no calendar goes so far."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class RunFolder:
         try:
             folder.samples_dir.mkdir()
             folder.checkpoints_dir.mkdir()
-            facts = {"title": name.strip(), "created": time.time(), **meta}
+            facts = {"title": title_text(name), "created": time.time(), **meta}
             write_whole(folder.meta_path, to_json(facts, indent=2), durable=True)
             save_config(config, folder.config_path)
         except OSError as error:
@@ -130,24 +144,42 @@ class RunFolder:
         """Control file: somebody wants the process to stop."""
         return self.path / "stop"
 
+    @property
+    def pause_path(self) -> Path:
+        """Control file: the process is to wait, as long as it stands."""
+        return self.path / "pause"
+
+    @property
+    def save_path(self) -> Path:
+        """Control file: somebody wants a checkpoint now."""
+        return self.path / "save"
+
+    @property
+    def sample_path(self) -> Path:
+        """Control file: somebody wants the validation pictures now."""
+        return self.path / "sample"
+
     def config(self) -> RunConfig:
         """The frozen config.
 
         Raises:
             WorkbenchError: If it is missing or cannot be read.
         """
-        return load_config(self.config_path)
+        try:
+            facts = self.config_path.stat()
+        except (OSError, ValueError):
+            return load_config(self.config_path)
+        return _config_at(self.config_path, facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
     def meta(self) -> dict[str, Any]:
         """Facts about the run; empty when they cannot be read."""
-        facts = read_object(self.meta_path)
-        return {} if facts is None else facts
+        facts = read_lasting(self.meta_path)
+        return {} if facts is None else dict(facts)
 
     @property
     def title(self) -> str:
         """What the user called it."""
-        title = self.meta().get("title")
-        return title if isinstance(title, str) and title else self.name
+        return title_text(self.meta().get("title")) or self.name
 
     @property
     def created(self) -> float:
@@ -155,11 +187,17 @@ class RunFolder:
         return created_at(self.meta_path, self.config_path)
 
 
+@lru_cache(maxsize=1024)
+def _config_at(path: Path, *facts: int) -> RunConfig:
+    """The config in a file with that inode, time and size: it is written once, and asked for often."""
+    return load_config(path)
+
+
 def created_at(facts_path: Path, fallback: Path) -> float:
     """``created`` in a JSON file, else the fallback file's modification time, else 0."""
-    facts = read_object(facts_path)
+    facts = read_lasting(facts_path)
     created = None if facts is None else facts.get("created")
-    if is_number(created):
+    if is_number(created) and 0 <= created < END_OF_TIME:
         return float(created)
     with contextlib.suppress(OSError):
         return fallback.stat().st_mtime
@@ -178,14 +216,23 @@ def list_runs(runs_dir: Path) -> list[RunFolder]:
 
 
 def folders_with(root: Path, file_name: str) -> list[Path]:
-    """The folders directly in ``root`` that hold that file and really lie there; empty when there is no such root."""
+    """The folders directly in ``root`` that hold that file and really lie there; empty when there is no such root.
+
+    A folder whose file is there but cannot be read is among them: it is shown as damaged and does not vanish.
+    """
     try:
-        entries = list(root.iterdir())
+        with os.scandir(root) as entries:
+            found = [Path(entry.path) for entry in entries if _is_own_folder(entry)]
     except OSError:
         return []
-    own = root.resolve()
-    return [
-        path
-        for path in entries
-        if not path.name.startswith(".") and path.resolve() == own / path.name and (path / file_name).is_file()
-    ]
+    return [path for path in found if not is_missing(path / file_name)]
+
+
+def _is_own_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, no link to one, whose name can be shown."""
+    if entry.name.startswith(".") or not entry.name.isprintable():
+        return False
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False

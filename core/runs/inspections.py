@@ -5,6 +5,7 @@ A run's lies in ``RUN/inspection/``, the others in ``WORKSPACE/inspections/NAME/
 ``inspection.json``, which is written last: a folder without it is one that is not finished.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -18,12 +19,13 @@ from core.errors import RunError
 from core.models.lora_path import DIFFUSERS_FILE, PEFT_FILE, lora_path
 from core.runs import fields
 from core.runs.background import start_in_background
-from core.runs.files import cannot_write, make_folder, new_folder, read_object, to_json, write_whole
+from core.runs.experiment_folder import Experiment, list_experiments
+from core.runs.files import cannot_write, is_missing, make_folder, new_folder, read_lasting, to_json, write_whole
 from core.runs.folder import RunFolder, folders_with
 from core.runs.inspection import FILE_NAME, Inspection, PathName, Strip, What, Which, pictures_dir, read_inspection
 from core.runs.lock import starting
-from core.runs.process import GRACE_SECONDS, advance_stop, stop_run
-from core.runs.status import State, live_process
+from core.runs.process import GRACE_SECONDS, press_stop, stop_run
+from core.runs.status import State, derive_state, live_process
 from core.runs.workspace import Workspace
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 REQUEST = "request.json"
+RUN_FILE = "config.json"
 
 
 def inspections_dir(workspace: Workspace) -> Path:
@@ -77,7 +80,7 @@ def begin_inspection(folder: RunFolder, what: What, target: str) -> None:
         RunError: If the folder holds other things, another process works in it, or it cannot be written.
     """
     known = folder.path / REQUEST
-    if folder.path.exists() and not known.is_file() and any(folder.path.iterdir()):
+    if os.path.isdir(folder.path) and not os.path.isfile(known) and any(folder.path.iterdir()):
         raise RunError(f"--out must be a new or empty folder, got {folder.path}, which holds other things")
     live = live_process(folder)
     if live is not None and live.pid != os.getpid():
@@ -93,17 +96,24 @@ def begin_inspection(folder: RunFolder, what: What, target: str) -> None:
 
 def inspection_folders(workspace: Workspace) -> list[RunFolder]:
     """All inspections of a workspace, finished or not, newest first."""
-    runs = workspace.runs_dir, *folders_with(workspace.experiments_dir, "experiment.json")
-    parents = [inspections_dir(workspace), *(run for root in runs for run in folders_with(root, "config.json"))]
-    found = [RunFolder(path) for parent in parents for path in folders_with(parent, REQUEST)]
+    runs = [*workspace.runs(), *(run for found in list_experiments(workspace) for run in _runs_of(found))]
+    own = [folder for folder in map(inspection_folder, runs) if not is_missing(folder.path / REQUEST)]
+    others = [RunFolder(path) for path in folders_with(inspections_dir(workspace), REQUEST)]
+    found = [*others, *(folder for folder in own if not os.path.islink(folder.path))]
     return sorted(found, key=lambda folder: (_asked(folder), folder.name), reverse=True)
+
+
+def _runs_of(experiment: Experiment) -> list[RunFolder]:
+    """Its arms; where its file cannot be read, whatever lies in it."""
+    arms = experiment.arms
+    return [arm.run for arm in arms] if arms else [RunFolder(path) for path in folders_with(experiment.path, RUN_FILE)]
 
 
 def list_inspections(workspace: Workspace) -> tuple[list[Inspection], list[str]]:
     """The finished inspections of a workspace, newest first, and a sentence for each that cannot be read."""
     found, problems = [], []
     for folder in inspection_folders(workspace):
-        if (folder.path / FILE_NAME).is_file():
+        if not is_missing(folder.path / FILE_NAME):
             try:
                 found.append(read_inspection(folder))
             except RunError as error:
@@ -113,14 +123,14 @@ def list_inspections(workspace: Workspace) -> tuple[list[Inspection], list[str]]
 
 def request_of(folder: RunFolder) -> tuple[What, str] | None:
     """What was asked for, a run, a file or a base, and which; None where that cannot be read."""
-    data = read_object(folder.path / REQUEST)
+    data = read_lasting(folder.path / REQUEST)
     if data is None or data.get("what") not in get_args(What):
         return None
     return cast("What", data["what"]), str(data.get("target"))
 
 
 def _asked(folder: RunFolder) -> float:
-    data = read_object(folder.path / REQUEST)
+    data = read_lasting(folder.path / REQUEST)
     return 0.0 if data is None else fields.number(data, "created", 0.0)
 
 
@@ -188,7 +198,9 @@ def checked_lora(text: str) -> Path:
 
 def inspection_state(folder: RunFolder) -> State:
     """What may be believed of an inspection's process; sends the signal that is due after a stop request."""
-    return advance_stop(folder)
+    with contextlib.suppress(RunError):  # a full disk takes no note of a signal: tried again at the next look
+        press_stop(folder)
+    return derive_state(folder)
 
 
 def stop_inspection(folder: RunFolder, grace: float = GRACE_SECONDS) -> State:

@@ -1,12 +1,19 @@
 """Append-only journals: one JSON object a line. Writers append whole lines, readers forgive what a crash left."""
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from core.errors import RunError
-from core.runs.files import cannot_write, is_number, parse_object, to_json, write_whole
+from core.regular import open_regular
+from core.runs.files import cannot_write, is_number, parse_object, sync, to_json, write_whole
+
+BLOCK = 1 << 20
+LONGEST_LINE = 1 << 20
+"""Bytes; a full drift measurement takes some thousand."""
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
@@ -25,7 +32,7 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            size = os.fstat(fd).st_size
+            size = _size_of_file(fd)
             if size > 0 and os.pread(fd, 1, size - 1) != b"\n":
                 line = b"\n" + line
             written = os.write(fd, line)
@@ -35,6 +42,23 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
         raise cannot_write(path, error) from error
     if written < len(line):
         raise RunError(f"{path} must take a whole line, got a part of it only; free some space on that disk")
+
+
+def settle(*paths: Path) -> None:
+    """Waits until what the journals hold is on the disk; one that is not there yet needs nothing.
+
+    Called before a checkpoint takes its name, so that after a power cut no record up to its step is missing.
+
+    Raises:
+        RunError: If the disk does not take it.
+    """
+    for path in paths:
+        try:
+            sync(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
 
 class Tail:
@@ -54,48 +78,78 @@ class Tail:
         self.torn = False
         self.restarted = False
         self._offset = 0
+        self._overlong = False
         self._inode: int | None = None
 
     def read(self) -> list[dict[str, Any]]:
-        """The records that were finished since the last call; empty where there is nothing new or no file yet."""
+        """The records that were finished since the last call; empty where there is nothing new or no file yet.
+
+        A line beyond ``LONGEST_LINE`` is no record: it is passed over and counts as bad, so that garbage without an end
+        is read once.
+        """
         self.restarted = False
         try:
-            with self.path.open("rb") as file:
-                return self._parse(self._unread(file.fileno()))
+            with open_regular(self.path) as file:
+                self._find_place(file.fileno())
+                file.seek(self._offset)
+                return self._take(file)
         except OSError:
             if self._offset > 0:
                 self._begin_anew()
             return []
 
-    def _unread(self, fd: int) -> bytes:
-        """The bytes after the last newline that was read; from the beginning when this is another journal."""
+    def _find_place(self, fd: int) -> None:
+        """Begins anew when this is another journal than the one that was read, or a shorter one."""
         facts = os.fstat(fd)
         replaced = self._inode is not None and self._inode != facts.st_ino
-        cut = facts.st_size < self._offset or (self._offset > 0 and os.pread(fd, 1, self._offset - 1) != b"\n")
+        cut = facts.st_size < self._offset
+        if not cut and self._offset > 0 and not self._overlong:
+            cut = os.pread(fd, 1, self._offset - 1) != b"\n"
         if replaced or cut:
             self._begin_anew()
         self._inode = facts.st_ino
-        if facts.st_size == self._offset:
-            return b""
-        os.lseek(fd, self._offset, os.SEEK_SET)
-        with os.fdopen(os.dup(fd), "rb") as file:
-            return file.read()
 
     def _begin_anew(self) -> None:
         self.restarted = self._offset > 0
         self.bad_lines = 0
         self._offset = 0
+        self._overlong = False
         self._inode = None
 
-    def _parse(self, data: bytes) -> list[dict[str, Any]]:
-        end = data.rfind(b"\n") + 1
-        self._offset += end
-        self.torn = end < len(data)
-        lines = [line for line in data[:end].split(b"\n") if line.strip()]
-        records = [parse_object(line) for line in lines]
-        good = [record for record in records if record is not None]
-        self.bad_lines += len(records) - len(good)
-        return good
+    def _take(self, file: BinaryIO) -> list[dict[str, Any]]:
+        """The records of all lines from here to the last newline."""
+        found: list[dict[str, Any]] = []
+        rest = b""
+        while block := file.read(BLOCK):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                self._offset += len(line) + 1
+                self._parse(line, found)
+            if self._overlong or len(rest) > LONGEST_LINE:
+                self._offset += len(rest)
+                self._overlong, rest = True, b""
+        self.torn = len(rest) > 0 or self._overlong
+        return found
+
+    def _parse(self, line: bytes, found: list[dict[str, Any]]) -> None:
+        record = None if self._overlong else parse_object(line)
+        if record is not None:
+            found.append(record)
+        elif self._overlong or line.strip():
+            self.bad_lines += 1
+        self._overlong = False
+
+
+def _size_of_file(fd: int) -> int:
+    """Bytes of an open file.
+
+    Raises:
+        OSError: If it is a pipe: what is written into one waits for a reader.
+    """
+    facts = os.fstat(fd)
+    if stat.S_ISFIFO(facts.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe")
+    return facts.st_size
 
 
 def read_all(path: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from core.config.presets import save_config
 from core.config.run import RunConfig
 from core.errors import RunError
 from core.runs.background import start_in_background
-from core.runs.files import make_folder
+from core.runs.files import is_missing, make_folder
 from core.runs.folder import RunFolder
 from core.runs.launch import Child, record_end
 from core.runs.lock import starting
@@ -47,7 +47,7 @@ def measuring_folder(root: Path, config: RunConfig) -> RunFolder:
 def measuring_state(root: Path, config: RunConfig) -> State | None:
     """What may be believed of a measurement that runs, or failed after the last one that did not; else None."""
     folder = measuring_folder(root, config)
-    if not folder.status_path.exists():
+    if is_missing(folder.status_path):
         return None
     state, found = derive_state(folder), find_measurement(root, config)
     if not state.live and found is not None and state.status.heartbeat <= found.time:

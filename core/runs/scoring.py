@@ -1,15 +1,17 @@
 """Scoring finished runs in a process of its own, which outlives the page that asked for it. Imports no torch."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.errors import RunError
 from core.runs.background import start_in_background
-from core.runs.files import make_folder
+from core.runs.files import is_missing, make_folder
 from core.runs.folder import RunFolder
 from core.runs.lock import starting
-from core.runs.process import GRACE_SECONDS, advance_stop, stop_run
-from core.runs.status import State
+from core.runs.process import GRACE_SECONDS, press_stop, stop_run
+from core.runs.status import State, derive_state
 from core.runs.workspace import Workspace
 
 
@@ -47,7 +49,11 @@ def scoring_state(path: Path) -> State | None:
     None where nothing was ever scored so.
     """
     folder = scoring_folder(path)
-    return advance_stop(folder) if folder.status_path.exists() else None
+    if is_missing(folder.status_path):
+        return None
+    with contextlib.suppress(RunError):  # a full disk takes no note of a signal: tried again at the next look
+        press_stop(folder)
+    return derive_state(folder)
 
 
 def stop_scoring(path: Path, grace: float = GRACE_SECONDS) -> State:

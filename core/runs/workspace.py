@@ -1,12 +1,13 @@
 """The folder that holds everything of a user: runs, experiments, presets, data sets."""
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import RunError
-from core.runs.files import SLUG, SLUG_LENGTH, cannot_write, make_folder
+from core.errors import RunError, printable
+from core.runs.files import SLUG, SLUG_LENGTH, cannot_write, is_missing, make_folder
 from core.runs.folder import RunFolder, list_runs
 
 ENVIRONMENT_VARIABLE = "ROLLOUT_WORKSPACE"
@@ -52,20 +53,34 @@ class Workspace:
         """Uploaded pictures."""
         return self.root / "datasets"
 
+    def check_there(self) -> None:
+        """For a page that is open: a workspace that went away, with its disk for example, is not made anew.
+
+        Raises:
+            RunError: If there is no such folder.
+        """
+        if not os.path.isdir(self.root):
+            advice = "bring it back, or start the page again to begin a new one"
+            raise RunError(f"{self.root} must be there, got nothing at that place; {advice}")
+
     def check_writable(self) -> None:
         """Makes the workspace and its folders, and tries to write in each.
 
         Raises:
-            RunError: If one cannot be written; it names the path and what to do.
+            RunError: If one cannot be written, or is a link that leads out of the workspace; it names the path and
+                what to do.
         """
         for folder in (self.root, self.runs_dir, self.experiments_dir, self.presets_dir, self.datasets_dir):
+            self.inside(folder)
             make_folder(folder)
             probe = folder / f".probe-{secrets.token_hex(4)}"
             try:
                 probe.write_bytes(b"probe")
-                probe.unlink()
             except OSError as error:
                 raise cannot_write(folder, error) from error
+            finally:
+                with contextlib.suppress(OSError):
+                    probe.unlink()  # a full disk still takes the name
 
     def runs(self) -> list[RunFolder]:
         """Single runs, newest first."""
@@ -74,7 +89,8 @@ class Workspace:
     def identifier(self, run: RunFolder) -> str:
         """The short name by which ``find`` finds the run: ``NAME``, or ``EXPERIMENT/ARM`` for an arm."""
         parent = run.path.parent
-        return run.name if parent.resolve() == self.runs_dir.resolve() else f"{parent.name}/{run.name}"
+        is_single = os.path.realpath(parent) == os.path.realpath(self.runs_dir)
+        return run.name if is_single else f"{parent.name}/{run.name}"
 
     def find(self, identifier: str) -> RunFolder:
         """The run that a page or a command names. The name is not trusted.
@@ -87,9 +103,9 @@ class Workspace:
         """
         parts = identifier.split("/")
         if len(parts) > 2 or not all(is_slug(part) for part in parts):
-            raise RunError(f'run must be a name such as "demo" or "demo-ab/rollout", got "{identifier}"')
+            raise RunError(f'run must be a name such as "demo" or "demo-ab/rollout", got "{printable(identifier)}"')
         path = self.inside(self.runs_dir / parts[0] if len(parts) == 1 else self.experiments_dir / parts[0] / parts[1])
-        if not (path / "config.json").is_file():
+        if is_missing(path / "config.json"):
             raise RunError(f'run must be one of those in {self.root}, got "{identifier}"')
         return RunFolder(path)
 
@@ -99,7 +115,7 @@ class Workspace:
         Raises:
             RunError: If it does not.
         """
-        real = (self.root / path).resolve()
+        real = Path(os.path.realpath(self.root / path))
         if not real.is_relative_to(self.root):
             raise RunError(f"{path} must lie in the workspace {self.root}, got a path that leads out of it")
         return real

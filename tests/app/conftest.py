@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from app.page import assemble
+from app.paths import AllowedPaths
 from app.workbench import Workbench
 from core.config.presets import load_preset
 from core.config.run import RunConfig
@@ -22,8 +23,8 @@ def workspace(tmp_path) -> Workspace:
 
 
 @pytest.fixture
-def workbench(workspace) -> Workbench:
-    return Workbench(workspace)
+def workbench(workspace, tmp_path) -> Workbench:
+    return Workbench(workspace, AllowedPaths(workspace.root, [tmp_path]))
 
 
 @pytest.fixture

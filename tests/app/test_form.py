@@ -1,6 +1,7 @@
 """Options model <-> inputs."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from app.form import (
     try_config,
     values_of,
 )  # fmt: skip
+from app.paths import AllowedPaths
 from core.config.flat import flatten, parse_config
 from core.config.presets import list_presets
 from core.config.spec import option_specs
@@ -24,6 +26,7 @@ from core.config.supported import LIMITS
 from core.errors import Problem
 
 SPECS = option_specs()
+PATHS = AllowedPaths(Path("workspace"))
 
 
 def form_with(config, **raw):
@@ -34,7 +37,7 @@ def form_with(config, **raw):
 @pytest.mark.parametrize("name", list_presets())
 def test_every_preset_survives_the_form(name):
     config = list_presets()[name].config
-    assert config_of(values_of(config)) == config
+    assert config_of(values_of(config), PATHS) == config
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -61,7 +64,7 @@ def test_unset_goes_both_ways_for_each_option_that_knows_it(demo):
     config = parse_config(
         required | {name: None for name, spec in SPECS.items() if spec.nullable} | {"with_prior_preservation": False}
     )
-    assert config_of(values_of(config)) == config
+    assert config_of(values_of(config), PATHS) == config
 
 
 def test_reflexflow_has_three_states(demo):
@@ -70,19 +73,20 @@ def test_reflexflow_has_three_states(demo):
 
 
 def test_stride_takes_a_number_or_the_word(demo):
-    assert config_of(form_with(demo, scheduled_sampling_stride=" 25 ")).scheduled_sampling.stride == 25
-    assert config_of(form_with(demo, scheduled_sampling_stride="inference")).scheduled_sampling.stride == "inference"
+    assert config_of(form_with(demo, scheduled_sampling_stride=" 25 "), PATHS).scheduled_sampling.stride == 25
+    config = config_of(form_with(demo, scheduled_sampling_stride="inference"), PATHS)
+    assert config.scheduled_sampling.stride == "inference"
 
 
 def test_prompts_are_one_a_line_and_blank_lines_are_none(demo):
-    config = config_of(form_with(demo, validation_prompts="a cat\n\n  a dog \n"))
+    config = config_of(form_with(demo, validation_prompts="a cat\n\n  a dog \n"), PATHS)
     assert config.validation.validation_prompts == ("a cat", "a dog")
     assert to_input(SPECS["validation_prompts"], ("a cat", "a dog")) == "a cat\na dog"
 
 
 def test_all_problems_of_a_form_come_at_once_each_with_its_option(demo):
     raw = form_with(demo, scheduled_sampling_probability=1.5, rank=0, learning_rate=None, seed=2.5)
-    config, problems = try_config(raw)
+    config, problems = try_config(raw, PATHS)
     assert config is None
     assert {problem.option for problem in problems} == {
         "scheduled_sampling_probability",
@@ -93,7 +97,7 @@ def test_all_problems_of_a_form_come_at_once_each_with_its_option(demo):
 
 
 def test_a_whole_number_typed_with_a_point_is_taken(demo):
-    assert config_of(form_with(demo, rank=4.0)).lora.rank == 4
+    assert config_of(form_with(demo, rank=4.0), PATHS).lora.rank == 4
 
 
 def test_problems_stand_at_their_fields_and_in_a_summary():

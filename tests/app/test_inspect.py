@@ -248,13 +248,15 @@ def test_nothing_is_inspected_beside_a_training(parts, workspace, demo):
         ("run", "../../etc", None, "run must be a name"),
         ("run", "gone", None, "run must be one of those"),
         ("file", None, " ", "type its path or upload it"),
-        ("file", None, "/etc/hostname", "be a .safetensors file"),
-        ("file", None, "/nowhere/my.safetensors", "check the path"),
-        ("file", None, "model.ckpt", "a pickle can run code"),
+        ("file", None, "/etc/hostname", "--allowed-path FOLDER"),
+        ("file", None, "{here}/my cat", "be a .safetensors file"),
+        ("file", None, "{here}/none.safetensors", "check the path"),
+        ("file", None, "{here}/model.ckpt", "a pickle can run code"),
     ],
 )
-def test_what_cannot_be_inspected_is_refused_with_what_to_do(parts, workspace, demo, what, run, path, told):
-    assert told in inspect.start(parts, what, run, path, values_of(demo))[1]
+def test_what_cannot_be_inspected_is_refused_with_what_to_do(parts, workspace, demo, tmp_path, what, run, path, told):
+    typed = None if path is None else path.format(here=tmp_path)
+    assert told in inspect.start(parts, what, run, typed, values_of(demo))[1]
     assert listed(workspace) == []
 
 

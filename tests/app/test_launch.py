@@ -102,6 +102,11 @@ def test_the_disk_must_hold_all_trainings(workspace, demo, monkeypatch):
     assert "free some space" in full.text
 
 
+def test_the_disk_of_a_training_without_checkpoints_on_the_way_is_forecast_with_its_last_one(demo):
+    every = demo.training.max_train_steps
+    assert run_bytes(changed(demo, checkpointing_steps=0)) == run_bytes(changed(demo, checkpointing_steps=every))
+
+
 def test_the_size_of_an_adapter_is_what_its_file_takes(demo):
     from core.models.stable_diffusion import _TARGETS
 

@@ -117,12 +117,15 @@ def test_resume_is_offered_where_something_is_missing(parts, experiment, label):
 
 
 def test_resuming_says_what_goes_on_or_why_not(parts, experiment, monkeypatch):
+    def resume(picked):
+        return monitor.act("Resume", lambda: parts.workbench.resume(picked))
+
     monkeypatch.setattr("app.workbench.start_experiment", lambda found: None)
-    assert "must be stopped, failed, lost" in monitor.resume(parts, "experiments/orange-cat")
+    assert "must be stopped, failed, lost" in resume("experiments/orange-cat")
     finish(experiment.folder, "stopped")
     finish(experiment.arms[1].run, "stopped", 12)
-    assert "Orange cat goes on: 1 of 2 trainings are left." in monitor.resume(parts, "experiments/orange-cat")
-    assert "reload the page" in monitor.resume(parts, "experiments/gone")
+    assert "Orange cat goes on: 1 of 2 trainings are left." in resume("experiments/orange-cat")
+    assert "reload the page" in resume("experiments/gone")
 
 
 def test_variance_and_diversity_of_finished_samples_are_drawn(parts, experiment):

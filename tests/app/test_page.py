@@ -63,8 +63,8 @@ def test_what_has_not_changed_is_not_sent_again(parts, experiment):
 
 def test_nothing_is_looked_at_for_a_tab_that_nobody_sees(parts, experiment):
     assert look_at(parts, "hidden", selection="experiments/orange-cat") == ({}, "")
-    outputs, _ = look_at(parts, "launch", selection="experiments/orange-cat")
-    assert set(outputs) == {"strip", "stop", "active"}
+    outputs, _ = look_at(parts, "configure", selection="experiments/orange-cat")
+    assert set(outputs) == {"strip", "pause", "continue", "stop", "kill", "active"}
 
 
 @pytest.mark.parametrize("seen", ["nonsense", "[]", "7", '{"strip": 3}', None])
@@ -101,7 +101,7 @@ def test_a_preview_shows_cost_sentences_curves_and_what_differs(parts, demo):
     assert "Sampler" in difference
     assert "euler" in difference
     assert "scheduled_sampling_sampler=euler" in command
-    assert json.loads(text) == json.loads(Path(file).read_text())
+    assert json.loads(text) == json.loads(Path(file.value["path"]).read_text())
 
 
 def test_a_preview_of_problems_marks_the_fields_and_leaves_the_rest(parts, demo):
@@ -189,7 +189,7 @@ workspace = Workspace(Path(sys.argv[1])); workspace.check_writable(); make_exper
 _, parts = assemble(Workbench(workspace))
 raw = values_of(load_preset("demo").config)
 configure.preview(parts, "demo", raw); launch.review(parts, Design("ab", ("too-long",)), "demo", raw)
-data.show_listing(raw[list(parts.inputs).index("instance_data_dir")], "x", 64)
+data.show_listing(parts.workbench.paths, raw[list(parts.inputs).index("instance_data_dir")], "x", 64)
 given = {"selection": "experiments/orange-cat", "compare.pick": ["experiments/orange-cat"]}
 names = {component._id: name for name, component in parts.slots.items()}
 for tab in ("home", "monitor", "compare", "inspect"):

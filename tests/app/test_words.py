@@ -9,6 +9,7 @@ from PIL import Image
 
 from app.datasets import advice, keep_upload, read_folder, thumbnail, warnings_of
 from app.design import TWO_ARMS, Design
+from app.paths import AllowedPaths
 from app.preflight import preflight
 from app.sentences import in_force
 from app.tabs.data import show_listing
@@ -68,7 +69,7 @@ def test_a_workspace_that_cannot_be_written_fails(workspace, demo):
 
 
 def test_the_listing_shows_each_exact_prompt_and_where_it_comes_from(pictures):
-    html = show_listing(str(pictures), "a sks cat", 64)
+    html = show_listing(AllowedPaths(pictures), str(pictures), "a sks cat", 64)
     assert html.count("<img") == 4
     assert html.count("a sks cat</q>") == 3
     assert "a sks cat asleep</q><small>from cat 1.txt" in html
@@ -78,7 +79,7 @@ def test_the_listing_shows_each_exact_prompt_and_where_it_comes_from(pictures):
 
 def test_nothing_of_a_users_folder_is_written_or_served(pictures):
     before = {path: path.stat().st_mtime_ns for path in pictures.iterdir()}
-    html = show_listing(str(pictures), "a sks cat", 64)
+    html = show_listing(AllowedPaths(pictures), str(pictures), "a sks cat", 64)
     assert {path: path.stat().st_mtime_ns for path in pictures.iterdir()} == before
     assert "file=" not in html
 
@@ -86,19 +87,19 @@ def test_nothing_of_a_users_folder_is_written_or_served(pictures):
 def test_an_unreadable_picture_and_a_bad_caption_are_told_at_once(pictures):
     (pictures / "cat 0.png").write_bytes(b"no picture")
     (pictures / "cat 2.txt").write_bytes(b"caf\xe9")
-    html = show_listing(str(pictures), "a sks cat", 64)
+    html = show_listing(AllowedPaths(pictures), str(pictures), "a sks cat", 64)
     assert "cat 0.png" in html
     assert "cat 2.txt" in html
 
 
 @pytest.mark.parametrize("folder", ["", "   "])
-def test_no_folder_says_what_to_do(folder):
-    assert "4 or more" in show_listing(folder, "x", 64)
+def test_no_folder_says_what_to_do(folder, tmp_path):
+    assert "4 or more" in show_listing(AllowedPaths(tmp_path), folder, "x", 64)
 
 
 def test_file_names_and_captions_are_escaped(pictures):
     (pictures / "cat 1.txt").write_text("<img src=x onerror=alert(1)>")
-    assert "<img src=x" not in show_listing(str(pictures), "<b>bold</b>", 64)
+    assert "<img src=x" not in show_listing(AllowedPaths(pictures), str(pictures), "<b>bold</b>", 64)
 
 
 def test_few_pictures_and_captions_are_pointed_out(pictures):

@@ -167,7 +167,7 @@ def test_the_command_does_the_same(workbench, demo):
 
 def test_minutes_are_forecast_from_a_training_alike_and_from_no_other(workbench, demo):
     def seconds(config):
-        return plain_step_seconds(workbench.entries(), workbench.journals, config)
+        return plain_step_seconds(workbench.runs(), workbench.journals, config)
 
     assert seconds(demo) is None
     make_experiment(workbench.workspace)

@@ -107,8 +107,8 @@ def test_a_command_that_is_typed_wrong_is_bad_input(typed, words):
 
 @pytest.mark.parametrize(
     "command",
-    ["presets", "options", "train", "run", "resume", "ab", "forecast", "sample", "status", "stop", "bench", "inspect",
-     "score", "report"],
+    ["presets", "options", "train", "run", "resume", "ab", "forecast", "sample", "status", "stop", "pause", "save",
+     "sample-now", "bench", "inspect", "score", "report"],
 )  # fmt: skip
 def test_every_command_has_help(typed, command):
     code, out, _ = typed(command, "--help")
@@ -116,7 +116,11 @@ def test_every_command_has_help(typed, command):
     assert any(command in line for line in out)
 
 
-@pytest.mark.parametrize("command", [("run",), ("resume",), ("status",), ("stop",), ("sample", "--prompt", "a cat")])
+@pytest.mark.parametrize(
+    "command",
+    [("run",), ("resume",), ("status",), ("stop",), ("stop", "--now"), ("pause",), ("save",), ("sample-now",),
+     ("sample", "--prompt", "a cat")],
+)  # fmt: skip
 @pytest.mark.parametrize("name", ["unknown", "../escape", "a/b/c"])
 def test_an_unknown_run_is_told(typed, command, name):
     code, _, err = typed(command[0], name, *command[1:])
