@@ -1,6 +1,8 @@
 """The README and the docs say what the code says."""
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,21 @@ def test_links_and_pictures_exist(page: Path):
 
 def test_pages_have_no_open_places():
     assert [page.name for page in PAGES if re.search(OPEN_PLACES, page.read_text())] == []
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """The names of a file's tests."""
+    tree = ast.parse(path.read_text())
+    return frozenset(each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef))
+
+
+def test_every_claim_of_the_readme_is_a_test_that_is_there():
+    section = (ROOT / "README.md").read_text().split("## What you can rely on")[1].split("\n## ")[0]
+    claims = re.findall(r"^- \*\*(.+?)\.\*\*", section, re.M)
+    pages = (ROOT / "docs" / "reliability.md").read_text().split("\n## ")[1:]
+    named = {page.splitlines()[0]: re.findall(r"`(tests/[\w/.]+\.py)::(\w+)`", page) for page in pages}
+    assert len(claims) > 5
+    assert [claim for claim in claims if not named.get(claim)] == []
+    every = [(path, name) for found in named.values() for path, name in found]
+    assert [f"{path}::{name}" for path, name in every if name not in names_in(ROOT / path)] == []
