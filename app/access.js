@@ -102,8 +102,8 @@
   });
   // Gradio takes note of text by the key that was pressed: what is pasted, dropped, dictated or deleted has none.
   let pressed = false;
-  addEventListener("keypress", () => {
-    pressed = true;
+  addEventListener("keypress", (event) => {
+    pressed = event.isTrusted;
     setTimeout(() => { pressed = false; });
   });
   addEventListener("input", ({ target }) => {

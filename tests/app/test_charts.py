@@ -151,20 +151,23 @@ def test_charts_of_different_runs_do_not_wait_for_each_other(charts):
     assert charts.drawings == 3
 
 
-def test_a_failed_drawing_is_seen_and_the_next_who_asks_draws(charts, clock):
-    class CannotBeDrawn(Exception):
-        pass
-
+@pytest.mark.parametrize("live", [False, True])
+def test_a_failed_drawing_is_seen_and_the_next_who_asks_draws(charts, clock, live):
     def broken():
-        raise CannotBeDrawn
+        raise RuntimeError("cannot be drawn")
 
-    with pytest.raises(CannotBeDrawn):
-        charts.show("loss", "runs/a", "1", broken)
-    assert charts.show("loss", "runs/a", "1", lambda: FEW, live=True)[1] == "1"
-    clock.now += REDRAW_AFTER
-    with pytest.raises(CannotBeDrawn):
-        charts.show("loss", "runs/a", "2", broken, live=True)
-    assert charts.show("loss", "runs/a", "2", lambda: FEW, live=True)[1] == "2"
+    for signature in ("first", "second"):
+        clock.now += REDRAW_AFTER
+        with pytest.raises(RuntimeError, match="cannot be drawn"):
+            charts.show("loss", "runs/a", signature, broken, live=live)
+        given = []
+        asker = begin(
+            lambda signature=signature, given=given: given.append(
+                charts.show("loss", "runs/a", signature, lambda: FEW, live=live)
+            )
+        )
+        assert ended(asker)
+        assert given[0][1] == signature
 
 
 def test_who_waited_for_a_drawing_that_failed_draws_it(charts):

@@ -58,6 +58,7 @@ def test_a_run_that_was_deleted_by_hand_vanishes_from_an_open_comparison(place) 
     assert "No verdict: one training alone" in visitor["verdict"]
 
 
+@pytest.mark.faults
 def test_a_tab_stays_usable_when_its_page_is_started_again(place, tmp_path: Path) -> None:
     """The new page has sent no list yet: what the open tab holds from the old one must do."""
     served, workspace = place

@@ -25,6 +25,7 @@ from core.runs.workspace import Workspace
 
 STAND_IN = PROJECT_ROOT / "tests" / "support" / "stand_in_page.py"
 STUB = PROJECT_ROOT / "tests" / "core" / "runs" / "stub_trainer.py"
+ROUNDS = 2
 SPAN = 0.06
 """Seconds that a start takes at most, between the button and ``current.json``, on a machine with nothing else to do."""
 
@@ -158,9 +159,7 @@ def killed_in_a_start(workspace: Workspace, page: StandIn, after: StandIn, numbe
 
 
 def test_a_page_that_is_killed_in_a_start_leaves_no_second_training_and_no_lock(workspace, open_page) -> None:
-    after = open_page()
-    for number, moment in enumerate((0.0, SPAN / 2)):
-        killed_in_a_start(workspace, open_page(), after, number, moment)
+    killed_in_a_start(workspace, open_page(), open_page(), 0, SPAN / 2)
 
 
 @pytest.mark.faults
@@ -172,7 +171,7 @@ def test_a_page_is_killed_at_fifty_moments_of_a_start(workspace, open_page) -> N
 
 def test_of_two_pages_that_start_at_the_same_moment_one_does(workspace, open_page) -> None:
     one, other = pages = open_page(), open_page()
-    for number in range(3):
+    for number in range(ROUNDS):
         for page, name in zip(pages, ("a", "b"), strict=True):
             page.tell("start", f"{name}{number}")
         answers = [page.hear() for page in pages]
@@ -191,6 +190,7 @@ def test_of_two_pages_that_start_at_the_same_moment_one_does(workspace, open_pag
         until(lambda: not trainers(workspace))
 
 
+@pytest.mark.faults
 def test_two_pages_send_each_signal_of_a_stop_once(workspace, open_page) -> None:
     one, other = open_page("stubborn"), open_page()
     one.ask("start", "one")
@@ -208,6 +208,7 @@ def test_two_pages_send_each_signal_of_a_stop_once(workspace, open_page) -> None
     assert signals == ["SIGINT", "SIGTERM", "SIGKILL"]
 
 
+@pytest.mark.faults
 def test_a_real_page_is_killed_and_the_next_one_stops_its_training(tmp_path: Path, workspace: Workspace) -> None:
     place = Place(tmp_path)
     config = json.dumps(place.values(max_train_steps=100_000, checkpointing_steps=20))

@@ -14,7 +14,7 @@ from typed_commands import typed
 __all__ = ["bases", "config", "one_thread", "pictures", "runs_dir", "trained", "typed"]
 
 
-HANGS = 300
+HANGS = 900
 """Seconds after which something hangs: far beyond what a test here takes on a slow machine."""
 HANGS_LONG = 7200
 """The same for a long form."""

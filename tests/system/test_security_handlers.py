@@ -76,12 +76,13 @@ ROUNDS = {
 @pytest.mark.parametrize("value", ROUNDS.values(), ids=ROUNDS)
 def test_no_handler_trips_over_hostile_values(attacker, besieged, outside, value):
     before, runs = everything(outside), os.listdir(besieged.workspace / "runs")
+    logged = len(besieged.log.read_text())
     for event in attacker.handlers:
         if event["inputs"]:
             answer = attacker.call(event, [value(place) for place in range(len(event["inputs"]))])
             assert answer.status in {200, 400, 500}
             assert is_quiet(answer), event["id"]
-    assert "Traceback" not in besieged.log.read_text()
+    assert "Traceback" not in besieged.log.read_text()[logged:]
     assert everything(outside) == before
     assert os.listdir(besieged.workspace / "runs") == runs
 
@@ -91,9 +92,6 @@ BODIES = {
     "no JSON": b"data",
     "a list": b"[]",
     "a number": b"1",
-    "not a number": b'{"data": [NaN], "fn_index": 0, "session_hash": "a"}',
-    "infinite": b'{"data": [1e999], "fn_index": 0, "session_hash": "a"}',
-    "a very long number": b'{"data": [' + b"9" * 5000 + b'], "fn_index": 0, "session_hash": "a"}',
     "deep": b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b', "fn_index": 0, "session_hash": "a"}',
     "another encoding": '{"data": [], "fn_index": 0}'.encode("utf-16"),
     "no bytes of UTF-8": b'{"data": ["\xff\xfe"], "fn_index": 0}',
@@ -105,6 +103,13 @@ BODIES = {
 def test_what_is_no_event_is_refused(attacker, body):
     for target in (RUN, JOIN):
         assert attacker.post(target, body).status == 400
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "9" * 5000])
+def test_numbers_that_no_browser_writes_are_refused(attacker, number):
+    event = event_of(attacker, "read-folder")
+    call = {"data": ["@", *attacker.usual(event)[1:]], "fn_index": event["id"], "session_hash": "abc"}
+    assert attacker.post(JOIN, json.dumps(call).replace('"@"', number).encode()).status == 400
 
 
 CHANGES = {
