@@ -87,11 +87,11 @@
     last = { node: target, block: block?.id, place: block ? [...block.querySelectorAll(FOCUSABLE)].indexOf(target) : -1 };
   });
   addEventListener("pointerdown", () => { last = null; });
-  addEventListener("toggle", ({ target }) => {
-    if (!target.matches(".rw-figure details") || !target.isConnected) return;
-    if (target.open) opened.add(fold(target));
-    else opened.delete(fold(target));
-  }, true);
+  addEventListener("click", ({ target }) => {  // not on toggle, which comes later: it may be drawn anew in between
+    const node = target.closest?.(".rw-figure summary")?.parentElement;
+    if (node?.open) opened.delete(fold(node));
+    else if (node) opened.add(fold(node));
+  });
   addEventListener("keydown", (event) => {  // arrow keys walk the tabs
     const tabs = [...(event.target.closest?.("[role=tablist]")?.querySelectorAll("[role=tab]") ?? [])];
     const here = tabs.indexOf(event.target);

@@ -92,7 +92,8 @@ def wire(parts: Parts) -> None:
         config = parts.workbench.preset(DEFAULT_PRESET).config
         return [*values_of(config), DEFAULT_PRESET, "ab", "", go_to("launch")]
 
-    parts["home.check"].click(lambda: examine(parts.workbench.workspace.root), None, parts["home.doctor"], **ACT)
+    once = {**ACT, "concurrency_limit": 1}  # each examination loads all libraries
+    parts["home.check"].click(lambda: examine(parts.workbench.workspace.root), None, parts["home.doctor"], **once)
     demo = parts["home.demo"].click(
         try_demo,
         None,

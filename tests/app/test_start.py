@@ -37,7 +37,14 @@ def test_the_environment_is_honoured_and_flags_come_first(monkeypatch):
     assert parse("--port", "8000").server_port == "8000"
 
 
-@pytest.mark.parametrize("argv", [["--server-name", "0.0.0.0"], ["--share"], ["--listen"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--share"],
+        ["--listen"],
+        *(["--server-name", name] for name in ("0.0.0.0", "::", "192.168.0.5", "box.lan", "", "0")),
+    ],
+)
 def test_others_are_let_in_only_with_a_login_or_on_demand(argv):
     assert len(problems_of(parse(*argv))) == 1
     assert problems_of(parse(*argv, "--auth", "me:secret")) == []
@@ -100,6 +107,18 @@ def test_uploads_have_a_folder_of_their_own_even_in_one_that_others_use(monkeypa
     monkeypatch.setenv("GRADIO_TEMP_DIR", "/tmp")
     prepare_environment(tmp_path)
     assert os.environ["GRADIO_TEMP_DIR"] == "/tmp/rollout-page"
+
+
+def test_folders_and_hosts_that_are_none_are_told():
+    problems = problems_of(parse("--allowed-path", "/nowhere", "--allowed-path", "/", "--allowed-host", "http://evil/"))
+    assert [problem.partition(" ")[0] for problem in problems] == ["--allowed-host", "--allowed-path"]
+
+
+def test_the_login_may_come_from_the_environment_and_an_empty_one_is_none(monkeypatch):
+    monkeypatch.setenv("GRADIO_AUTH", "me:secret")
+    assert problems_of(parse("--listen")) == []
+    monkeypatch.setenv("GRADIO_AUTH", "")
+    assert problems_of(parse("--listen")) != []
 
 
 @pytest.mark.parametrize(

@@ -1,78 +1,19 @@
-"""Files of weights that lie: LoRA files, base models, checkpoints. One sentence each, nothing run, nothing trained."""
+"""LoRA files that lie: one sentence each, nothing run."""
 
-import json
 import math
 import os
 import pickle
-import shutil
-import struct
-from pathlib import Path
 
 import pytest
 import torch
 from hostile_input import told
-from safetensors.torch import load_file, save_file
-from tiny_runs import adapter, run, same_bits
+from lying_weights import DOWN, LIES, SOUND, UP, Trap, entry, pair, written
+from safetensors.torch import save_file
 
 from core.models.lora_file import read_lora
 from core.models.lora_fit import audit, load_lora, update_norm
 from core.models.stable_diffusion import StableDiffusion
-from core.runs.folder import RunFolder
 
-DOWN, UP = "unet.a.lora_A.weight", "unet.a.lora_B.weight"
-
-
-def written(header, body=b"", length=None):
-    """A safetensors file, whatever it says of itself."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text) if length is None else length) + text + body
-
-
-def entry(shape, begin, end, dtype="F32"):
-    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
-
-
-def pair(down, up, size=0, metadata=None, **more):
-    """A LoRA of one module; `size` zero bytes of body."""
-    named = {} if metadata is None else {"__metadata__": metadata}
-    return written({**named, DOWN: down, UP: up, **more}, bytes(size))
-
-
-SOUND = entry([1, 4], 0, 16), entry([4, 1], 16, 32)
-LIES = {
-    "longer than the file": written({}, length=1000),
-    "2^63 long": written(b"{}", length=1 << 63),
-    "2^64 - 1 long": written(b"{}", length=(1 << 64) - 1),
-    "longer than memory, within bounds": written(b"{}", length=99_000_000),
-    "empty": b"",
-    "seven bytes": b"\x08\0\0\0\0\0\0",
-    "no tensors": written({}),
-    "negative offsets": pair(entry([1, 4], -16, 0), SOUND[1], 32),
-    "offsets the wrong way round": pair(entry([1, 4], 16, 0), SOUND[1], 32),
-    "overlapping offsets": pair(SOUND[0], entry([4, 1], 0, 16), 16),
-    "offsets with a hole": pair(SOUND[0], entry([4, 1], 32, 48), 48),
-    "offsets beyond the file": pair(SOUND[0], entry([4, 1], 16, 1 << 40), 32),
-    "offsets beyond 64 bits": pair(SOUND[0], entry([4, 1], 16, 1 << 70), 32),
-    "a body that is cut": pair(*SOUND, 31),
-    "a body that is too long": pair(*SOUND, 33),
-    "a shape beyond memory": pair(entry([1 << 62, 1 << 62], 0, 16), SOUND[1], 32),
-    "a type that is none": pair(entry([1, 4], 0, 16, "F99"), SOUND[1], 32),
-    "a type that is a number": pair(entry([1, 4], 0, 16, 7), SOUND[1], 32),
-    "header is a list": written([1, 2]),
-    "header is null": written(b"null"),
-    "header is a text": written("x"),
-    "header is no JSON": written(b"{{{{"),
-    "header is no UTF-8": written(b'{"\xff": 1}'),
-    "header of 100,000 lists": written(b"[" * 100_000),
-    "header of 50,000 objects": written(b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
-    "metadata of 50,000 objects": written(b'{"__metadata__":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001),
-    "metadata of numbers": written({"__metadata__": {"a": 1}}),
-    "half a character as key": written(
-        b'{"\\ud800": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', bytes(4)
-    ),
-    "a pickle": pickle.dumps({"a": 1}),
-    "a picture": b"\x89PNG\r\n\x1a\n" + bytes(100),
-}
 NO_LORA = {
     "whole numbers": (pair(entry([1, 4], 0, 32, "I64"), entry([4, 1], 32, 64, "I64"), 64), "got I64 at"),
     "truth values": (pair(entry([1, 4], 0, 4, "BOOL"), entry([4, 1], 4, 8, "BOOL"), 8), "got BOOL at"),
@@ -165,142 +106,11 @@ def test_the_settings_beside_a_peft_file_can_be_no_pipe(put, tmp_path):
     assert "adapter_config.json must be a readable file" in sentence
 
 
-class Trap:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
 @pytest.mark.parametrize("name", ["a.ckpt", "a.pt", "a.bin", "a.pth", "a.pkl", "a", "a.safetensors", "A.SAFETENSORS"])
 def test_a_pickle_is_refused_whatever_its_name(put, tmp_path, name):
     path = put(pickle.dumps(Trap(tmp_path / "sprung")), name)
     told(lambda: read_lora(path))
     assert not (tmp_path / "sprung").exists()
-
-
-@pytest.fixture
-def base(bases, tmp_path):
-    """A base model of one's own to spoil."""
-    return shutil.copytree(bases["v_prediction"], tmp_path / "base")
-
-
-WEIGHTS = {
-    part: f"{part}/{name}"
-    for part, name in (
-        ("unet", "diffusion_pytorch_model.safetensors"),
-        ("vae", "diffusion_pytorch_model.safetensors"),
-        ("text_encoder", "model.safetensors"),
-    )
-}
-SPOILED = {
-    "empty": lambda path: path.write_bytes(b""),
-    "cut": lambda path: path.write_bytes(path.read_bytes()[:-100]),
-    "a lying header": lambda path: path.write_bytes(LIES["2^63 long"]),
-    "no tensors": lambda path: path.write_bytes(written({})),
-    "half of the tensors": lambda path: save_file(dict(list(load_file(path).items())[::2]), path),
-    "gone": lambda path: path.unlink(),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
-}
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
-@pytest.mark.parametrize("part", WEIGHTS)
-def test_a_base_model_without_whole_weights_is_never_trained(base, part, spoil):
-    spoil(base / WEIGHTS[part])
-    (sentence,) = told(lambda: StableDiffusion.load(str(base))).values()
-    assert sentence.startswith("pretrained_model_name_or_path must be a diffusers folder")
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", WEIGHTS)
-def test_pickled_weights_of_a_base_model_are_never_opened(base, tmp_path, part):
-    path = base / WEIGHTS[part]
-    path.unlink()
-    name = "pytorch_model.bin" if part == "text_encoder" else "diffusion_pytorch_model.bin"
-    path.with_name(name).write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
-    told(lambda: StableDiffusion.load(str(base)))
-    assert not (tmp_path / "sprung").exists()
-
-
-SETTINGS = {
-    "model_index.json": ["[1]", "null", "{}", "{{{", '{"a":' * 100_000],
-    "unet/config.json": ["[1]", "null", "{{{", '{"a":' * 100_000, '{"block_out_channels": [-8, -16]}'],
-    "scheduler/scheduler_config.json": [
-        "null", "{{{", '{"num_train_timesteps": 0}', '{"num_train_timesteps": 1}', '{"beta_start": "x"}',
-        '{"prediction_type": [1]}', '{"trained_betas": [2, 3, 4]}',
-    ],
-    "vae/config.json": ['{"scaling_factor": "x"}', '{"scaling_factor": 0}'],
-    "tokenizer/tokenizer_config.json": ["[1]", "{{{", '{"a":' * 100_000],
-}  # fmt: skip
-CASES = [(name, text) for name, texts in SETTINGS.items() for text in texts]
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("name", "text"), CASES, ids=[f"{name}: {text[:30]}" for name, text in CASES])
-def test_settings_of_a_base_model_that_make_no_sense_are_one_sentence(base, name, text):
-    path = base / name
-    if text.endswith("}") and text != "{}":
-        text = json.dumps(json.loads(path.read_text()) | json.loads(text))
-    path.write_text(text)
-    (sentence,) = told(lambda: StableDiffusion.load(str(base))).values()
-    assert sentence.startswith("pretrained_model_name_or_path must ")
-
-
-@pytest.mark.parametrize("name", ["a" * 5000, "/" + "a" * 300, "a\0b", "\ud800", "~nobody/x", "/dev/zero", "../../etc"])
-def test_a_name_that_is_no_base_model_is_one_sentence(name, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    (sentence,) = told(lambda: StableDiffusion.load(name)).values()
-    assert sentence.startswith("pretrained_model_name_or_path must ")
-
-
-def reshaped(path):
-    save_file({key: torch.zeros(2, 3) for key in load_file(path)}, path)
-
-
-DAMAGE = {
-    "adapter.safetensors": {
-        **{what: LIES[what] for what in ("empty", "2^63 long", "no tensors", "header of 50,000 objects")},
-        "other shapes": reshaped,
-    },
-    "optimizer.safetensors": {
-        **{what: LIES[what] for what in ("empty", "longer than the file")},
-        "keys that are none": written({"x": entry([1], 0, 4)}, bytes(4)),
-        "no tensors": LIES["no tensors"],
-        "other shapes": reshaped,
-    },
-    "state.json": {"empty": b"", "a list": b"[]", "null": b"null", "100,000 objects": b'{"a":' * 100_000},
-}
-STATES = [(name, what) for name, of in DAMAGE.items() for what in of]
-
-
-@pytest.fixture
-def stopped(trained):
-    """A run that has done two of three steps and keeps both checkpoints."""
-    folder = trained(max_train_steps=3, checkpointing_steps=1, checkpoints_total_limit=3)
-    whole = adapter(folder)
-    shutil.rmtree(folder.checkpoints_dir / "step-000003")
-    return folder, whole
-
-
-def test_a_damaged_checkpoint_is_named_with_the_way_out_and_the_older_one_is_as_good(stopped, tmp_path):
-    folder, whole = stopped
-    for name, what in STATES:
-        copy = RunFolder(shutil.copytree(folder.path, tmp_path / "workspace" / "runs" / "copy"))
-        path = copy.checkpoints_dir / "step-000002" / name
-        damage = DAMAGE[name][what]
-        damage(path) if callable(damage) else path.write_bytes(damage)
-        (sentence,) = told(lambda copy=copy: run(copy, resume=True)).values()
-        assert "step-000002" in sentence, (name, what)
-        assert "delete it to go on from an older one" in sentence, (name, what)
-        shutil.rmtree(copy.path)
-    shutil.rmtree(folder.checkpoints_dir / "step-000002")
-    run(folder, resume=True)
-    assert same_bits(adapter(folder), whole)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from app.form import to_input
 from app.tabs import data
@@ -43,6 +44,12 @@ DESCRIBED = """(name) => {
   const texts = input.getAttribute('aria-describedby').split(' ').map((id) => document.getElementById(id).textContent);
   return [input.getAttribute('aria-invalid'), texts[0]];
 }"""
+
+
+def open_page(page, served) -> None:
+    """Opens Configure, and waits until it holds the preset and shows what that means."""
+    page.goto(f"{served.url}?tab=configure")
+    expect(page.locator("#rollout-previews svg").first).to_be_visible()
 
 
 def out_of_range(spec: OptionSpec) -> str:
@@ -93,7 +100,7 @@ def check_round(page, wrong: dict[str, str], right: dict[str, str]) -> None:
 def test_every_field_tells_what_is_wrong_with_it_and_stops_when_it_is_right(served, watched):
     page = watched.page
     served.wait()
-    page.goto(served.url)
+    open_page(page, served)
     flat = flatten(load_preset("demo").config)
     right = {name: shown(to_input(spec, flat[name])) for name, spec in TYPED.items()}
     for title in ("Configure", "Data"):
@@ -115,7 +122,7 @@ def test_every_field_tells_what_is_wrong_with_it_and_stops_when_it_is_right(serv
 def test_text_that_is_pasted_or_deleted_counts_like_text_that_is_typed(served, watched):
     page = watched.page
     served.wait()
-    page.goto(served.url)
+    open_page(page, served)
     open_tab(page, "Configure")
     open_folds(page, "Configure")
     field = page.locator("#opt-revision input")

@@ -161,6 +161,7 @@ def test_a_training_is_started_watched_and_stopped_and_pictures_are_compared_wit
     tab_to(page, "#pick-compare input")
     for _ in range(4):  # up and down the list of the dropdown
         press(page, "ArrowDown")
+        page.wait_for_timeout(300)
         if page.locator("#pick-compare li.active", has_text="Orange cat").count():
             break
     press(page, "Enter")
