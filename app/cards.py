@@ -109,9 +109,9 @@ def alarm_notes(journals: Journals, arms: Sequence[Arm]) -> str:
     if not drift and not samples:
         return ""
     listed: list[tuple[Level, str, str]] = [("warn", f"Drift alarm, {label}", f"{text}.") for label, text in drift]
-    listed += [("warn", f"Sample alarm, {label}", f"{text}.") for label, text in samples]
+    blank: list[tuple[Level, str, str]] = [("warn", f"Sample alarm, {label}", f"{text}.") for label, text in samples]
     advice = (paragraph(WHAT_TO_DO) if drift else "") + (paragraph(BLANK_WHAT_TO_DO) if samples else "")
-    return f'<div role="status">{checklist(listed)}{advice}</div>'
+    return f'<div role="status">{checklist(listed + blank)}{advice}</div>'
 
 
 def _latest(journals: Journals, arms: Sequence[Arm], kind: str, by: str) -> list[tuple[str, str]]:

@@ -70,7 +70,8 @@ def run_target(run: RunFolder, name: str) -> Target:
         DataError: its adapter cannot be read.
     """
     check_finished(run)
-    if derive_state(run).live:
+    state = derive_state(run)
+    if state.live and not state.final:
         raise RunError(f"{run.name} must be a run that is not in progress; wait for it or stop it")
     config = run.config()
     return Target("run", name, config, run, read_lora(run.adapter_dir), config.training.max_train_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import attrgetter
@@ -168,7 +169,7 @@ def widen_level(axes: Axes) -> None:
     """Room around values that are all the same: rounding errors are not drawn as if they were a course."""
     low, high = axes.dataLim.intervaly
     size = max(abs(low), abs(high))
-    if high - low < 1e-9 * size:
+    if math.isfinite(size) and high - low < 1e-9 * size:
         axes.set_ylim(low - 0.05 * size, high + 0.05 * size)
 
 

@@ -52,7 +52,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_whatever_a_run_is_called_it_lies_in_its_folder_and_is_found_and_shown(workspace, name):
-    run = RunFolder.create(workspace.runs_dir, name, DEMO)
+    run = RunFolder.create(workspace.runs_dir, name, DEMO, preset=name)
     experiment = create_experiment(workspace, name, DEMO)
     for folder, parent in ((run.path, workspace.runs_dir), (experiment.path, workspace.experiments_dir)):
         assert folder.parent == parent

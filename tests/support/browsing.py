@@ -20,6 +20,17 @@ ACTIVE = """() => {
 }"""
 """The element that has the focus, within shadow roots too."""
 
+FILLED = {
+    "Home": "#home-list :is(li, p)",
+    "Data": "#data-table :is(td, p)",
+    "Configure": "#rollout-previews svg",
+    "Launch": "#preflight li",
+    "Monitor": "#plot-loss svg",
+    "Compare": "#config-difference :is(td, p)",
+    "Inspect": "#inspect-summary :is(td, p, li)",
+}
+"""Of each tab what comes last, whether there is something to show or not."""
+
 
 def open_tab(page: Page, title: str) -> None:
     """Opens a tab by the mouse, out of the menu where the bar is too short."""
@@ -30,6 +41,11 @@ def open_tab(page: Page, title: str) -> None:
         button = page.locator("#tabs .overflow-dropdown button", has_text=title)
     button.click()
     expect(page.locator(f"#tab-{title.lower()}")).to_be_visible()
+
+
+def wait_filled(page: Page, title: str) -> None:
+    """Waits until a tab shows what it has."""
+    expect(page.locator(FILLED[title]).first).to_be_visible()
 
 
 def open_folds(page: Page, title: str) -> None:

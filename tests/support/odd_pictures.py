@@ -1,6 +1,7 @@
 """Pictures as they come: damaged, lying, huge, odd; made for real, in memory."""
 
 import io
+import os
 import struct
 import sys
 import zlib

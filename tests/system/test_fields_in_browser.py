@@ -39,11 +39,12 @@ FILL = """(texts) => {
     input.dispatchEvent(new InputEvent('input', { bubbles: true }));
   }
 }"""
-DESCRIBED = """(name) => {
+DESCRIBED = """(names) => Object.fromEntries(names.map((name) => {
   const input = document.querySelector(`#opt-${name} :is(input, textarea)`);
-  const texts = input.getAttribute('aria-describedby').split(' ').map((id) => document.getElementById(id).textContent);
-  return [input.getAttribute('aria-invalid'), texts[0]];
-}"""
+  const [first] = input.getAttribute('aria-describedby').split(' ');
+  return [name, [input.getAttribute('aria-invalid'), document.getElementById(first)?.textContent]];
+}))"""
+"""Option to what its input says of itself: whether it is invalid, and its first description."""
 
 
 def open_page(page, served) -> None:
@@ -89,9 +90,9 @@ def see_told(page, names) -> dict[str, str]:
 def check_round(page, wrong: dict[str, str], right: dict[str, str]) -> None:
     """Types what is wrong into all of these fields, then what is right."""
     fill(page, wrong)
-    for name, sentence in see_told(page, wrong).items():
-        assert re.match(rf"{name} must .+, got ", sentence), sentence
-        assert page.evaluate(DESCRIBED, name) == ["true", sentence]
+    told = see_told(page, wrong)
+    assert all(re.match(rf"{name} must .+, got ", sentence) for name, sentence in told.items()), told
+    assert page.evaluate(DESCRIBED, list(wrong)) == {name: ["true", sentence] for name, sentence in told.items()}
     fill(page, {name: right[name] for name in wrong})
     see_told(page, [])
     assert {name: held(page, name) for name in wrong} == {name: right[name] for name in wrong}

@@ -10,7 +10,7 @@ from core.runs.folder import RunFolder
 from core.runs.process import kill_run
 from core.runs.status import derive_state
 from core.runs.workspace import Workspace
-from tests.support.browsing import ACTIVE, TITLES, endless, open_folds, open_tab
+from tests.support.browsing import ACTIVE, TITLES, endless, open_folds, open_tab, wait_filled
 from tests.support.fabricated import changed, make_experiment, write_steps
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -81,9 +81,8 @@ def test_every_control_is_reached_in_order_with_a_ring_and_none_is_a_trap(filled
     page.goto(f"{filled.url}?run=experiments/orange-cat")
     for title in TITLES:
         open_tab(page, title)
+        wait_filled(page, title)
         open_folds(page, title)
-        if title == "Compare":
-            expect(page.locator("#config-difference table")).to_be_visible(timeout=PATIENCE)
         page.wait_for_timeout(1000)
         page.evaluate("() => window.scrollTo(0, 0)")
         page.locator(".rw-skip").focus()

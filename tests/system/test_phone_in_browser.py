@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from core.config.paths import PROJECT_ROOT
 from core.config.presets import load_preset
 from core.runs.workspace import Workspace
-from tests.support.browsing import TITLES, endless, open_folds, open_tab, scrolls_sideways
+from tests.support.browsing import TITLES, endless, open_folds, open_tab, scrolls_sideways, wait_filled
 from tests.support.fabricated import changed, make_experiment
 from tests.support.served import Watched
 
@@ -67,9 +67,8 @@ def phone(chromium, filled):
 def test_no_tab_scrolls_sideways_and_every_control_is_large_enough(phone):
     for title in TITLES:
         open_tab(phone, title)
+        wait_filled(phone, title)
         open_folds(phone, title)
-        if title == "Compare":
-            expect(phone.locator("#config-difference table")).to_be_visible(timeout=60_000)
         phone.wait_for_timeout(700)
         assert not scrolls_sideways(phone), title
         found = phone.evaluate(TARGETS, f"tab-{title.lower()}")
