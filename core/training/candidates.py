@@ -35,7 +35,8 @@ def posterior_over(
     """The posterior mean over everything that is trained on.
 
     A latent counts as often as it is drawn, times the weight that its set has in the loss: pictures of a set alike,
-    variants of a picture alike.
+    variants of a picture alike. Where none that share a condition has any weight, they count as often as they are
+    drawn: their states are rolled too, though nothing is learnt from them.
 
     Args:
         sets: instance pictures, then class pictures.
@@ -45,14 +46,18 @@ def posterior_over(
     """
     latents = torch.cat([pictures.latents for pictures in sets])
     group = torch.cat([latent_groups(*pair) for pair in zip(sets, group_prompts(sets), strict=True)])
-    share = torch.cat([_frequency(*pair) for pair in zip(sets, loss_weights, strict=True)])
+    weighted, drawn = (
+        torch.cat([_frequency(*pair) for pair in zip(sets, weights, strict=True)])
+        for weights in (loss_weights, [1.0] * len(sets))
+    )
     found = []
     for number in range(int(group.max()) + 1):
         chance = torch.where(group == number, 1.0 if number == EMPTY_GROUP else 1 - caption_dropout, 0.0)
         if number == EMPTY_GROUP:
             chance = torch.where(group == number, chance, caption_dropout)
-        index = torch.nonzero(chance * share > 0).flatten()
-        found.append((index, (chance * share)[index]))
+        share = chance * (weighted if bool((chance * weighted).float().any()) else drawn)
+        index = torch.nonzero(share.float() > 0).flatten()
+        found.append((index, share[index]))
     return PosteriorMean(latents, found, device)
 
 

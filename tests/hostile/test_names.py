@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -267,9 +268,16 @@ def test_each_uploaded_picture_keeps_its_own_caption_whatever_the_names(workspac
 
 
 def test_an_upload_that_cannot_be_copied_whole_keeps_nothing(workspace, tmp_path):
+    """A file is gone before it is read, and the disk takes the first file and not the second."""
     workspace.datasets_dir.mkdir(parents=True)
-    first = picture(tmp_path / "a.png")
-    before = contents(tmp_path)
-    told(lambda: keep_upload(workspace.datasets_dir, "x", [first, tmp_path / "gone.txt"]))
+    files = [picture(tmp_path / "a.png"), picture(tmp_path / "b.bmp")]
+    before, limit = contents(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    told(lambda: keep_upload(workspace.datasets_dir, "x", [*files, tmp_path / "gone.txt"]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (files[0].stat().st_size, limit[1]))
+    try:
+        (sentence,) = told(lambda: keep_upload(workspace.datasets_dir, "x", files)).values()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "must be writable, got an error: file too large" in sentence
     assert os.listdir(workspace.datasets_dir) == []
     assert contents(tmp_path) == before

@@ -55,6 +55,16 @@ def test_a_set_counts_with_its_weight_in_the_loss():
     assert mean_of(posterior_over([instance, classes], [1.0, 0.5], 0.0, CPU), 1) == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("weight", [0.0, 1e-320])
+def test_a_set_without_weight_in_the_loss_has_candidates_and_takes_part_in_no_others(weight):
+    """Found by fuzzing: prior_loss_weight = 0 with the posterior target ended a run at its first class picture."""
+    instance = pictures([1, 5], ["a cat", "a dog"], [0, 1])
+    classes = pictures([9, 7, 100], ["a bird", "a cat"], [0, 0, 1])
+    posterior = posterior_over([instance, classes], [1.0, weight], 0.25, CPU)
+    assert mean_of(posterior, 3) == pytest.approx(8.0)
+    assert (mean_of(posterior, 1), mean_of(posterior, EMPTY_GROUP)) == pytest.approx((1.0, 3.0))
+
+
 def test_only_pictures_with_the_prompt_are_candidates():
     posterior = posterior_over([pictures([1, 5], ["a cat", "a dog"], [0, 1])], [1.0], 0.25, CPU)
     assert (mean_of(posterior, 1), mean_of(posterior, 2)) == (1.0, 5.0)
