@@ -1,8 +1,7 @@
 // What Gradio leaves undone for people who work without a mouse or without seeing: said of fields, kept over redraws.
 (() => {
-  const FOCUSABLE = "a[href], button, summary, input, select, textarea, [tabindex='0']";
   const opened = new Set();  // folds of plots that somebody has opened, by what they are of
-  let last = null;  // where the focus was, as far as it stands in a part that is drawn anew
+  let last = null;  // where the focus was
 
   const voice = Object.assign(document.createElement("div"), { className: "rw-unseen", role: "status" });
   let said = "";
@@ -41,19 +40,13 @@
     for (const image of document.querySelectorAll("footer img")) set(image, "alt", "");  // its words stand beside it
   }
 
-  /** What was open stays open, and the focus where it was, when a part is drawn anew. */
+  /** What was open stays open when a plot is drawn anew, and the focus goes along to another tab. */
   function keep() {
     for (const node of document.querySelectorAll(".rw-figure details")) {
       if (opened.has(fold(node))) node.open = true;
     }
-    if (!last || document.activeElement !== document.body || shown(last.node)) return;
-    const panel = last.node.isConnected && last.node.closest("[role=tabpanel]");
-    if (panel && !shown(panel)) {  // a button that leads to another tab
-      [...document.querySelectorAll("[role=tabpanel]")].find(shown)?.focus({ preventScroll: true });
-    } else if (last.block) {
-      const block = document.getElementById(last.block);
-      block?.querySelectorAll(FOCUSABLE)[last.place]?.focus({ preventScroll: true });
-    }
+    const left = document.activeElement === document.body && last?.closest("[role=tabpanel]");
+    if (left && !shown(left)) [...document.querySelectorAll("[role=tabpanel]")].find(shown)?.focus({ preventScroll: true });
   }
 
   /** The strip is drawn anew every few seconds: only a change of state is worth a word. */
@@ -82,10 +75,7 @@
     due = true;
   };
 
-  addEventListener("focusin", ({ target }) => {
-    const block = target.closest(".block[id]");
-    last = { node: target, block: block?.id, place: block ? [...block.querySelectorAll(FOCUSABLE)].indexOf(target) : -1 };
-  });
+  addEventListener("focusin", ({ target }) => { last = target; });
   addEventListener("pointerdown", () => { last = null; });
   addEventListener("click", ({ target }) => {  // not on toggle, which comes later: it may be drawn anew in between
     const node = target.closest?.(".rw-figure summary")?.parentElement;
@@ -115,6 +105,6 @@
     event.preventDefault();
     [...document.querySelectorAll("[role=tabpanel]")].find(shown)?.focus();
   });
-  const watched = { childList: true, subtree: true, attributes: true, attributeFilter: ["style", "class"] };
+  const watched = { childList: true, subtree: true, attributes: true, attributeFilter: ["style", "class", "open"] };
   new MutationObserver(soon).observe(document.documentElement, watched);  // the body may still be to come
 })();

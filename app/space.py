@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.config.paths import model_path
 from core.config.run import RunConfig
+from core.regular import open_regular
 
 FLOAT = 4
 """Bytes; adapters and optimizer state are float32."""
@@ -66,13 +67,19 @@ def _weights(path: Path, config: RunConfig) -> list[list[int]]:
     """Shapes of the weights that take a LoRA, from the file's header."""
     endings = tuple(f".{ending}.weight" for ending in ENDINGS[config.lora.lora_targets])
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length)) if length <= HEADER_LIMIT else {}
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, RecursionError, struct.error):
         return []
-    found = [entry.get("shape", []) for name, entry in header.items() if name.endswith(endings)]
-    return [shape for shape in found if len(shape) in {2, 4}]
+    entries = header.items() if isinstance(header, dict) else ()
+    found = [entry.get("shape") for name, entry in entries if name.endswith(endings) and isinstance(entry, dict)]
+    return [shape for shape in found if _is_shape(shape)]
+
+
+def _is_shape(shape: object) -> bool:
+    """Whether it is that of a linear layer or of a convolution."""
+    return isinstance(shape, list) and len(shape) in {2, 4} and all(isinstance(side, int) for side in shape)
 
 
 def size_text(count: float) -> str:

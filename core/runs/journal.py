@@ -174,7 +174,8 @@ def truncate_after(path: Path, step: int) -> int:
         RunError: If the journal cannot be read or rewritten.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except FileNotFoundError:
         return 0
     except OSError as error:

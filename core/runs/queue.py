@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError, reason_of
+from core.regular import open_regular
 from core.runs.file_lock import lock
 from core.runs.files import cannot_write, make_folder, parse_object, to_json, write_whole
 from core.runs.trainings import find_training, is_under_way
@@ -97,7 +98,7 @@ def read_queue(root: Path) -> Queue:
     """The queue of a workspace as it stands; never raises. A file that cannot be understood gives a problem."""
     path = queue_path(root)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MOST_BYTES)
     except FileNotFoundError:
         return Queue()

@@ -16,6 +16,7 @@ import pytest
 from app.journals import Journals
 from app.page import assemble
 from app.workbench import Workbench
+from core.runs.queue import enqueue
 from core.runs.workspace import Workspace
 from tests.support.damage import DAMAGES, damaged, fits, unprivileged
 from tests.support.everything import look_everywhere, make_everything
@@ -47,7 +48,7 @@ SHORT = 3
 SEED = 20261123
 CHOSEN = (
     (f"{RUN}/status.json", "pipe"), (f"{RUN}/run.json", "all wrong"), (f"{ARM}/drift.jsonl", "few wrong"),
-    (RUN, "locked"), (RUN, "loop"), (".training/lock", "pipe"),
+    (RUN, "locked"), (RUN, "loop"), (".training/queue.json", "pipe"),
 )  # fmt: skip
 
 
@@ -69,7 +70,9 @@ def patience(what: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Workspace:
-    return make_everything(tmp_path_factory.mktemp("damaged") / "workspace")
+    made = make_everything(tmp_path_factory.mktemp("damaged") / "workspace")
+    enqueue(made, "runs/waiting")  # a page that is served would begin with it
+    return made
 
 
 @pytest.fixture(scope="module")

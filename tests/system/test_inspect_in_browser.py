@@ -77,13 +77,13 @@ def test_pair_and_film_are_reached_and_moved_by_keyboard(filled, watched):
 def test_the_kind_is_chosen_by_keyboard_and_shows_its_inputs(filled, watched):
     page = watched.page
     open_inspect(page, filled)
-    page.locator("#inspect-kind input[type=radio]").first.focus()
+    kinds = page.locator("#inspect-kind input[type=radio]")
+    expect(kinds.first).to_have_attribute("name", re.compile("."))  # one group, which arrow keys walk
     expect(page.locator("#inspect-path")).to_be_hidden()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Space")
+    kinds.first.press("ArrowRight")
     expect(page.locator("#inspect-run")).to_be_hidden(timeout=SERVED)
-    page.keyboard.press("Tab")
-    page.keyboard.press("Space")
+    expect(kinds.nth(1)).to_be_checked()
+    kinds.nth(1).press("ArrowRight")
     expect(page.locator("#inspect-path")).to_be_visible(timeout=SERVED)
     page.locator("#inspect-path textarea, #inspect-path input").fill(str(filled.workspace / "my.ckpt"))
     page.locator("#inspect-start").focus()

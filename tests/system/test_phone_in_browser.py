@@ -33,6 +33,14 @@ TARGETS = """(panel) => {
       return { text: node.outerHTML.slice(0, 100), tag: node.tagName, width: box.width, height: box.height };
     });
 }"""
+BESIDE = """(panel) => [...document.getElementById(panel).querySelectorAll('*')].filter((node) => {
+  if (!node.checkVisibility() || node.getBoundingClientRect().right <= window.innerWidth + 1) return false;
+  for (let outer = node.parentElement; !outer.matches('.gradio-container'); outer = outer.parentElement) {
+    if (['auto', 'scroll'].includes(getComputedStyle(outer).overflowX)) return false;
+  }
+  return true;
+}).map((node) => node.outerHTML.slice(0, 100))"""
+"""What lies beside the screen and in no frame of its own that scrolls: it is cut off, although the page is not wide."""
 MOVES = """() => [...document.querySelectorAll('*')].flatMap((node) => ['', '::before', '::after'].map((part) => {
   const style = getComputedStyle(node, part || null);
   const lasts = (text) => text.split(',').some((one) => parseFloat(one) > 0);
@@ -57,7 +65,7 @@ def filled(served):
 
 @pytest.fixture
 def phone(chromium, filled):
-    made = Watched(chromium, **PHONE)
+    made = Watched(chromium, reduced_motion="reduce", **PHONE)  # a fold that turns its arrow is measured at rest
     made.page.goto(f"{filled.url}?run=experiments/orange-cat")
     yield made.page
     made.context.close()
@@ -71,6 +79,7 @@ def test_no_tab_scrolls_sideways_and_every_control_is_large_enough(phone):
         open_folds(phone, title)
         phone.wait_for_timeout(700)
         assert not scrolls_sideways(phone), title
+        assert phone.evaluate(BESIDE, f"tab-{title.lower()}") == [], title
         found = phone.evaluate(TARGETS, f"tab-{title.lower()}")
         assert found, title
         small = [one["text"] for one in found if min(one["width"], one["height"]) < LEAST]
