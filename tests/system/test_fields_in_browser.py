@@ -98,6 +98,7 @@ def check_round(page, wrong: dict[str, str], right: dict[str, str]) -> None:
     assert {name: held(page, name) for name in wrong} == {name: right[name] for name in wrong}
 
 
+@pytest.mark.faults
 def test_every_field_tells_what_is_wrong_with_it_and_stops_when_it_is_right(served, watched):
     page = watched.page
     served.wait()
