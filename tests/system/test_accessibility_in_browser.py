@@ -19,13 +19,14 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 GRADIOS_OWN: dict[str, str] = {}
 """Rule to selector: what is left of Gradio's, none of it serious; nothing at present."""
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-SELECTED = [("full", "light", WIDE), ("full", "dark", NARROW)]
+SELECTED = [("full", "light", WIDE)]
+"""The others are for the long form; there the scheme is the browser's own, and not switched on the open page."""
 VIEWS = [(held, scheme, size) for held in ("full", "empty") for scheme in ("light", "dark") for size in (WIDE, NARROW)]
 
 
-def violations(page) -> list[str]:
+def violations(page, rules: list[str] = RULES) -> list[str]:
     """What axe finds, in words."""
-    found = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]}).response["violations"]
+    found = Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"]}).response["violations"]
     return [
         f"{one['impact']} {one['id']} at {node['target']}: {node['html'][:200]}"
         for one in found for node in one["nodes"]
@@ -85,6 +86,9 @@ def look_through(page) -> list[str]:
             expect(page.locator("#problems [role=alert]")).to_be_visible()
         page.wait_for_timeout(300)
         found += [f"{title}: {line}" for line in violations(page)]
+        page.evaluate("() => document.body.classList.toggle('dark')")  # only colours differ
+        found += [f"{title}, other scheme: {line}" for line in violations(page, ["color-contrast"])]
+        page.evaluate("() => document.body.classList.toggle('dark')")
     return found
 
 
@@ -111,7 +115,9 @@ def report(experiment, tmp_path_factory):
         return export_report(experiment, tmp_path_factory.mktemp("out") / "report")
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "size"), [("dark", NARROW), pytest.param("light", WIDE, marks=pytest.mark.faults)], ids=["dark", "light"]
+)
 def test_the_report_and_its_viewer_break_no_rule_of_accessibility(report, chromium, scheme, size):
     context = chromium.new_context(bypass_csp=True, color_scheme=scheme, viewport=size)
     page = context.new_page()

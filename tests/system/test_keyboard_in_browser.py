@@ -106,7 +106,8 @@ def test_every_control_is_reached_in_order_with_a_ring_and_none_is_a_trap(filled
         assert found["ringless"] == [], title
         assert found["inOrder"], title
         assert found["count"] > 0, title
-        tab_to(page, ".rw-skip", "Shift+Tab")
+        if title == "Launch":  # and back
+            tab_to(page, ".rw-skip", "Shift+Tab")
 
 
 def walk_to_the_end(page, title: str) -> None:
