@@ -102,7 +102,8 @@ def _share(parts: Parts) -> None:
 
 
 def _wire(parts: Parts, page: gr.Blocks) -> None:
-    gr.on([gr.Timer(SECONDS).tick, parts["tabs"].change], **parts.chains["tick"], trigger_mode="once")
+    gr.Timer(SECONDS).tick(**{**parts.chains["tick"], "trigger_mode": "once"})  # the next one comes soon enough
+    parts["tabs"].change(**parts.chains["tick"])
     control.wire(parts)
 
     def load(draft: Any, last: Any, request: gr.Request) -> list[Any]:

@@ -12,8 +12,14 @@ from gradio.components import Component
 from app.workbench import Workbench
 from core.config.spec import option_specs
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-"""Events that only read: no spinner, not listed, as many at once as there are pages."""
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "concurrency_limit": 1,
+    "trigger_mode": "always_last",
+}
+"""Events that only read: no spinner, not listed. None is skipped because one is under way (Gradio's default), and they
+are answered in the order in which they were asked, so that what stays on the page is the answer to the last."""
 ACT: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4, "trigger_mode": "once"}
 """Events behind buttons."""
 

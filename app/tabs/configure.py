@@ -190,7 +190,7 @@ def wire(parts: Parts) -> None:
     """Binds the tab's events."""
     preset = parts["configure.preset"]
     edited = [component.input for component in parts.options]
-    gr.on(edited, **parts.chains["preview"], trigger_mode="always_last")
+    gr.on(edited, **parts.chains["preview"])
     gr.on(edited, **parts.chains["keep"])
     preset.input(lambda name: take_preset(parts, name), preset, parts.options, **QUIET).then(
         **parts.chains["preview"]

@@ -108,7 +108,7 @@ def wire(parts: Parts) -> None:
         **ACT,
     )
     kept.then(**parts.chains["listing"]).then(**parts.chains["preview"]).then(**parts.chains["keep"])
-    parts["data.start"].click(lambda: ("ab", ""), None, [parts["launch.mode"], parts["launch.name"]], **QUIET).then(
+    parts["data.start"].click(lambda: ("ab", ""), None, [parts["launch.mode"], parts["launch.name"]], **ACT).then(
         **parts.chains["start"]
     ).then(**parts.chains["remember"]).then(**parts.chains["tick"])
 

@@ -110,11 +110,7 @@ def _build_design(parts: Parts) -> None:
 def wire(parts: Parts) -> None:
     """Binds the tab's events."""
     design = [parts[f"launch.{slot}"] for slot in DESIGN]
-    gr.on(
-        [*(component.input for component in design), parts["launch.name"].input],
-        **parts.chains["preview"],
-        trigger_mode="always_last",
-    )
+    gr.on([*(component.input for component in design), parts["launch.name"].input], **parts.chains["preview"])
     gr.on([*(component.input for component in design), parts["tab.launch"].select], **parts.chains["review"]).then(
         **parts.chains["settle"]
     )

@@ -46,6 +46,18 @@ def test_every_event_is_private_so_that_no_api_is_published_by_accident(page):
     assert {function.api_visibility for function in page.fns.values()} == {"private"}
 
 
+def test_what_is_chosen_while_an_event_is_under_way_is_not_lost(page):
+    chosen = [
+        function for function in page.fns.values()
+        if function.fn is not None and {event for _, event in function.targets} & {"input", "select", "change", "then"}
+    ]
+    assert len(chosen) > 20
+    for function in chosen:
+        buttons = {event for _, event in function.targets} <= {"click", "then"} and function.show_progress != "hidden"
+        assert function.trigger_mode == ("once" if buttons else "always_last"), function.targets
+        assert function.queue is False or function.concurrency_limit == (4 if buttons else 1)
+
+
 def test_an_empty_workspace_says_something_on_every_tab(parts):
     for view, slot in (("home", "home.list"), ("monitor", "monitor.status"), ("compare", "compare.verdict")):
         outputs, _ = look_at(parts, view)

@@ -140,7 +140,6 @@ def test_the_skip_link_leads_past_the_tabs_and_arrow_keys_walk_them(filled, watc
     expect(page.locator("#preset-about")).to_contain_text("flow")
 
 
-@pytest.mark.faults
 def test_a_training_is_started_watched_and_stopped_and_pictures_are_compared_without_a_mouse(filled, watched):
     """A real training of the demo; it is stopped while it loads."""
     page, asked = watched.page, []
