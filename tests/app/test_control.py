@@ -31,17 +31,6 @@ ALL = ("pause", "continue", "stop", "kill")
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], object]], None]:
-    def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.02)
-
-    return wait
-
-
-@pytest.fixture
 def train(workspace, demo) -> Iterator[Callable[[str], RunFolder]]:
     """``train("stubborn")``: a run whose trainer, a process of its own, behaves so."""
     made = []

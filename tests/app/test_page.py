@@ -48,7 +48,8 @@ def test_every_event_is_private_so_that_no_api_is_published_by_accident(page):
 
 def test_what_is_chosen_while_an_event_is_under_way_is_not_lost(page):
     chosen = [
-        function for function in page.fns.values()
+        function
+        for function in page.fns.values()
         if function.fn is not None and {event for _, event in function.targets} & {"input", "select", "change", "then"}
     ]
     assert len(chosen) > 20

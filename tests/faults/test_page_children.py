@@ -3,8 +3,7 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +17,7 @@ from core.runs.process import start_run, stop_run, wait_for_end
 from core.runs.records import Event, read_records
 from core.runs.status import derive_state
 from core.runs.workspace import Workspace
+from tests.support.patience import until
 
 PATIENCE = 60.0
 MEBIBYTES = 10
@@ -51,13 +51,6 @@ def left_behind(run: RunFolder) -> list[int]:
         except psutil.Error:
             continue
     return [pid for pid in found if pid != os.getpid()]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def python(code: str) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pages import PATIENCE, ServedPage
+from pages import ServedPage
 from real_trainings import Place
 
 from core.config.paths import PROJECT_ROOT
@@ -22,6 +22,7 @@ from core.runs.lock import training_in_progress
 from core.runs.records import Event, StepRecord, read_records
 from core.runs.status import derive_state, read_status
 from core.runs.workspace import Workspace
+from tests.support.patience import until
 
 STAND_IN = PROJECT_ROOT / "tests" / "support" / "stand_in_page.py"
 STUB = PROJECT_ROOT / "tests" / "core" / "runs" / "stub_trainer.py"
@@ -104,13 +105,6 @@ def trainers(workspace: Workspace) -> list[psutil.Process]:
         if is_one and os.getsid(process.pid) == process.pid:
             found.append(process)
     return found
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def only_run(workspace: Workspace) -> RunFolder:

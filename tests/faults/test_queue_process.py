@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_trainings import PATIENCE, Place, environment, typed
+from real_trainings import Place, environment, typed
 
 from core.runs import journal
 from core.runs.folder import RunFolder
@@ -17,6 +16,7 @@ from core.runs.queue import hold, items
 from core.runs.queue_runner import runner_lives, runner_log
 from core.runs.status import derive_state, read_status
 from core.runs.workspace import Workspace
+from tests.support.patience import until
 from tests.support.served import Served
 
 
@@ -30,13 +30,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         if identity is not None and identity.alive():
             os.killpg(identity.pid, signal.SIGKILL)
     until(lambda: not runner_lives(made.workspace))
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def queue(place: Place, *words: str) -> list[str]:

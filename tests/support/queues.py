@@ -18,9 +18,9 @@ from core.runs.queue_runner import EVENT, runner_log
 from core.runs.records import Event, read_records
 from core.runs.status import derive_state, read_status
 from core.runs.workspace import Workspace
+from tests.support.patience import until
 
 STUB_RUNNER = Path(__file__).parents[1] / "core" / "runs" / "stub_runner.py"
-PATIENCE = 60.0
 Until = Callable[..., None]
 Queued = Callable[..., list[RunFolder]]
 Runner = Callable[..., "subprocess.Popen[bytes]"]
@@ -102,3 +102,10 @@ def die(process: "subprocess.Popen[bytes]") -> None:
     """Ends a runner at once."""
     process.kill()
     process.wait()
+
+
+def lose(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+    """Ends a runner and the training that it watched, as a power cut would."""
+    die(process)
+    kill(run)
+    until(lambda: label(run) == "lost")

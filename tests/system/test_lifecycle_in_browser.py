@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import time
 
 import psutil
 import pytest
@@ -14,6 +13,7 @@ from core.runs.process import kill_run
 from core.runs.requests import pause_run
 from core.runs.status import derive_state, read_status
 from tests.support.browsing import open_tab
+from tests.support.patience import until
 from tests.support.served import Watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -42,13 +42,6 @@ def run(served):
     folder = RunFolder(served.workspace / "runs" / "long")
     yield folder
     kill_run(folder)
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def is_gone(process: psutil.Process) -> bool:
@@ -84,11 +77,11 @@ def test_a_training_outlives_reload_and_page_and_is_stopped_and_resumed_from_it(
     served.wait()
     page.goto(served.url)
     start(page, tmp_path)
-    wait_until(lambda: read_status(run).step > 0)
+    until(lambda: read_status(run).step > 0)
 
     # a pause holds it where it is: a reload and a browser that has started nothing show the same
     page.locator("#pause").click()
-    wait_until(lambda: derive_state(run).label == "paused")
+    until(lambda: derive_state(run).label == "paused")
     paused = f"step {read_status(run).step} of {STEPS}"
     expect(page.locator("#strip")).to_contain_text(paused)
     page.reload()
@@ -100,16 +93,16 @@ def test_a_training_outlives_reload_and_page_and_is_stopped_and_resumed_from_it(
         expect(shown.locator("#strip")).to_contain_text("long")
         expect(shown.locator("#status")).to_contain_text(paused)
     page.locator("#continue").click()
-    wait_until(lambda: derive_state(run).label == "running")
+    until(lambda: derive_state(run).label == "running")
 
     # the page goes down and comes back on the same port; the training never noticed
     process = psutil.Process(read_status(run).pid)
     before = read_status(run).step
     served.process.send_signal(signal.SIGTERM)
     served.process.wait(PATIENCE)
-    wait_until(lambda: read_status(run).step > before)
+    until(lambda: read_status(run).step > before)
     pause_run(run)  # as from the command line, so that a fast machine is not done before the page is back
-    wait_until(lambda: derive_state(run).label == "paused")
+    until(lambda: derive_state(run).label == "paused")
     assert not is_gone(process)
     served.start().wait(PATIENCE)
     latest = f"step {read_status(run).step} of {STEPS}"
@@ -117,7 +110,7 @@ def test_a_training_outlives_reload_and_page_and_is_stopped_and_resumed_from_it(
     other.page.reload()
     expect(other.page.locator("#strip")).to_contain_text(latest)
     page.locator("#continue").click()
-    wait_until(lambda: derive_state(run).label == "running")
+    until(lambda: derive_state(run).label == "running")
 
     # stopped is what it says once the process is gone, and not before
     page.locator("#stop").click()

@@ -12,6 +12,7 @@ from core.runs import process
 from core.runs.folder import RunFolder
 from core.runs.status import derive_state
 from core.runs.workspace import Workspace
+from tests.support.browsing import open_tab
 from tests.support.fabricated import finish, make_experiment
 
 pytestmark = pytest.mark.browser
@@ -25,16 +26,6 @@ def filled(served):
     workspace.check_writable()
     make_experiment(workspace)
     return served.wait()
-
-
-def open_tab(page, title):
-    expect(page.locator("#strip")).not_to_be_empty()
-    button = page.get_by_role("tab", name=title, exact=True)
-    if not button.is_visible():
-        page.locator("#tabs .overflow-menu > button").click()
-        button = page.locator("#tabs .overflow-dropdown button", has_text=title)
-    button.click()
-    expect(page.locator(f"#tab-{title.lower()}")).to_be_visible()
 
 
 def test_a_wrong_value_is_told_at_its_field_and_in_the_summary_and_goes_away(filled, watched):

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from core.runs.records import Event, read_records
 from core.runs.requests import continue_run, pause_run, request_sample, request_save
 from core.runs.status import derive_state, read_status
 from core.runs.workspace import Workspace
+from tests.support.patience import until
 
 SUPPORT = PROJECT_ROOT / "tests" / "support"
 PATIENCE = 120.0
@@ -75,13 +75,6 @@ def make(base, workspace, tmp_path) -> Callable[..., RunFolder]:
         return RunFolder.create(workspace.runs_dir, name, parse_config({**values, **changes}))
 
     return go
-
-
-def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def doing(run: RunFolder, phase: str, words: str = "") -> Callable[[], bool]:

@@ -1,7 +1,6 @@
 """Commands to a training that runs in another process."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,17 +37,6 @@ def typed(capsys, workspace):
         return code, said.out.splitlines(), said.err.splitlines()
 
     return command
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], object]], None]:
-    def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.02)
-
-    return wait
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,16 +53,3 @@ def run(workspace: Workspace, config: RunConfig) -> RunFolder:
 def stub() -> Callable[[RunFolder, str], list[str]]:
     """The command of a stub trainer: ``stub(run, behaviour)``."""
     return lambda run, behaviour: [sys.executable, str(STUB), str(run.path), behaviour]
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], object]], None]:
-    """``until(condition)`` waits for it, and fails the test when it does not come."""
-
-    def wait(condition: Callable[[], object], seconds: float = 15.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.02)
-
-    return wait

@@ -2,7 +2,6 @@
 
 import pytest
 from queues import (
-    PATIENCE,
     Queued,
     Runner,
     Until,
@@ -12,6 +11,7 @@ from queues import (
     label,
     let_finish,
     log,
+    lose,
     order,
     queued,
     runner,
@@ -26,6 +26,7 @@ from core.runs.queue import dequeue, enqueue, hold, items, queue_path, read_queu
 from core.runs.queue_runner import MOST_ATTEMPTS, runner_lives
 from core.runs.status import read_status
 from core.runs.workspace import Workspace
+from tests.support.patience import PATIENCE
 
 __all__ = ["queued", "runner"]
 
@@ -57,9 +58,7 @@ def test_what_was_lost_with_its_runner_goes_on_from_its_last_checkpoint(
     first, second = queued("a", "b")
     killed = runner("a=gated")
     until(lambda: is_training(first), PATIENCE)
-    die(killed)
-    kill(first)
-    until(lambda: label(first) == "lost", PATIENCE)
+    lose(killed, first)
     lost_at = len(journal.read_all(first.metrics_path))
     let_finish(second)
     process = runner("a=gated")
@@ -80,9 +79,7 @@ def test_what_gets_no_further_is_left_after_three_attempts_and_the_next_one_star
     for attempt in range(1, MOST_ATTEMPTS + 1):
         killed = runner("a=unsaved")
         until(lambda attempt=attempt: order(workspace) == ["a"] * attempt and is_training(first), PATIENCE)
-        die(killed)
-        kill(first)
-        until(lambda: label(first) == "lost", PATIENCE)
+        lose(killed, first)
     assert runner("a=unsaved").wait(timeout=PATIENCE) == 0
     assert [label(first), label(second)] == ["lost", "done"]
     assert "lost 3 times without getting any further" in told(first)[0]
@@ -96,9 +93,7 @@ def test_what_a_device_that_is_gone_left_is_gone_on_with_on_another(
     first, second = queued("a", "b")
     killed = runner("a=gated", device="1")
     until(lambda: is_training(first), PATIENCE)
-    die(killed)
-    kill(first)
-    until(lambda: label(first) == "lost", PATIENCE)
+    lose(killed, first)
     let_finish(first)
     assert runner("a=gated").wait(timeout=PATIENCE) == 0
     assert [label(first), label(second)] == ["done", "done"]
@@ -153,9 +148,7 @@ def test_a_lost_training_of_a_held_queue_waits_for_the_release(
     (first,) = queued("a")
     killed = runner("a=gated")
     until(lambda: is_training(first), PATIENCE)
-    die(killed)
-    kill(first)
-    until(lambda: label(first) == "lost", PATIENCE)
+    lose(killed, first)
     hold(workspace)
     assert runner("a=gated").wait(timeout=PATIENCE) == 0
     assert label(first) == "lost"

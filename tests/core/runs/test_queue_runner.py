@@ -5,7 +5,6 @@ import sys
 
 import pytest
 from queues import (
-    PATIENCE,
     STUB_RUNNER,
     Queued,
     Runner,
@@ -32,6 +31,7 @@ from core.runs.queue import hold, items, move, queue_path, release
 from core.runs.queue_runner import ensure_runner, runner_lives
 from core.runs.workspace import Workspace
 from tests.support.driven import Stub
+from tests.support.patience import PATIENCE
 
 __all__ = ["queued", "runner"]
 
