@@ -68,7 +68,7 @@ def opened(request, chromium, experiment, served):
 
 def visit(chromium, server, **context):
     """A page whose policy lets axe in, and which is checked at the end like any other."""
-    watched = Watched(chromium, bypass_csp=True, **context)
+    watched = Watched(chromium, bypass_csp=True, reduced_motion="reduce", **context)  # no colour on its way
     watched.page.goto(f"{server.url}?run=experiments/orange-cat")
     yield watched.page
     watched.context.close()
