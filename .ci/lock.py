@@ -10,6 +10,8 @@ from importlib.metadata import distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+TESTED = ("dev", "build", "tensorboard")
+"""The extras that the tests and the pictures need; the others are installed by who wants them."""
 HEAD = "# Exact versions, written by `make lock`; the ranges are in pyproject.toml.\n"
 
 
@@ -36,7 +38,7 @@ def main() -> None:
         project = tomllib.load(file)["project"]
     extras = project["optional-dependencies"]
     runtime = closure(project["dependencies"])
-    development = closure([line for lines in extras.values() for line in lines])
+    development = closure([line for name in TESTED for line in extras[name]])
     with open("requirements.lock", "w") as file:
         file.write(HEAD + "".join(f"{name}=={runtime[name]}\n" for name in sorted(runtime)))
     with open("requirements-dev.lock", "w") as file:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from core.config.flat import flatten
 from core.config.run import RunConfig
 from core.config.spec import show_value
+from core.config.trackers import tracker_problem
 from core.errors import Problem
 
 
@@ -43,10 +44,13 @@ def check_supported(config: RunConfig) -> list[Problem]:
         config: Any valid configuration.
 
     Returns:
-        A problem for each such option, which names what is supported; empty if it can be trained.
+        A problem for each such option, which names what is supported, and for a tracker that is not installed; empty
+        if it can be trained.
     """
     values = flatten(config)
-    return [_problem(limit, values[limit.option]) for limit in LIMITS if not limit.holds(config)]
+    problems = [_problem(limit, values[limit.option]) for limit in LIMITS if not limit.holds(config)]
+    missing = tracker_problem(config.validation.report_to)
+    return problems if missing is None else [*problems, missing]
 
 
 def supported_text(option: str) -> str:

@@ -1,5 +1,7 @@
 """The options of what is drawn and measured while training."""
 
+from typing import Literal
+
 from core.config.fields import MOST_STEPS, Block, Texts, option
 
 
@@ -70,4 +72,10 @@ class ValidationOptions(Block):
         unit="samples",
         ge=0,
         le=4096,
+    )
+    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = option(
+        "none",
+        "Tracker that gets every curve of the run beside its own journals, under logs/ of the run folder; each needs "
+        "the extra of its name, and none sends anything anywhere unless asked to.",
+        label="Tracker",
     )

@@ -130,6 +130,11 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def logs_dir(self) -> Path:
+        """The files of a tracker, where the run has one."""
+        return self.path / "logs"
+
+    @property
     def process_path(self) -> Path:
         """Which process was launched for it."""
         return self.path / "process.json"

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration
 from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 
@@ -79,8 +80,12 @@ class ProbeSet:
     prompts: tuple[str, ...]
 
 
-def make_accelerator(config: RunConfig) -> Accelerator:
-    """Device and precision.
+def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator:
+    """Device, precision and, for a run, its tracker.
+
+    Args:
+        config: of the run.
+        logs: folder for the tracker's files; without one nothing is tracked.
 
     Raises:
         ConfigError: the precision is not to be had on this device.
@@ -90,9 +95,12 @@ def make_accelerator(config: RunConfig) -> Accelerator:
         raise ConfigError(
             [Problem("mixed_precision", "mixed_precision must be no or bf16 without a GPU, got 'fp16'; use bf16 or no")]
         )
+    tracker = config.validation.report_to
     return Accelerator(
         mixed_precision=precision,
         gradient_accumulation_steps=config.training.gradient_accumulation_steps,
+        log_with=None if tracker == "none" or logs is None else tracker,
+        project_config=ProjectConfiguration(logging_dir=None if logs is None else str(logs)),
     )
 
 

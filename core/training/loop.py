@@ -24,6 +24,7 @@ from core.training.heed import heed
 from core.training.report import Report, Stopped
 from core.training.step import StepOutcome, Trainer, fresh_step
 from core.training.tally import live_means
+from core.training.tracking import scalars
 from core.training.upkeep import cut_back, require_room_to_train, tidy
 from core.training.validation import is_probed, validate, warn, was_validated
 from core.training.visited_step import visited_step
@@ -170,6 +171,7 @@ class Loop:
             **live_means([outcome.tally for outcome in outcomes]),
         )  # fmt: skip
         journal.append(self.folder.metrics_path, record.to_dict())
+        self.parts.accelerator.log(scalars("train", record.to_dict()), step=self.step)
 
     def _not_finite(self, what: str) -> str:
         pictures = self.parts.stream.names(self.step - 1)

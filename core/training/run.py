@@ -20,6 +20,7 @@ from core.training.environment import write_environment
 from core.training.interrupts import heard
 from core.training.loop import Loop, latest_checkpoint
 from core.training.report import Report, recorded
+from core.training.tracking import tracked
 
 
 def train(folder: RunFolder, *, resume: bool = False) -> None:
@@ -68,7 +69,7 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
     config = folder.config()
     control = control_of(config, folder)
     checkpoint = latest_checkpoint(folder) if resume else None
-    accelerator = make_accelerator(config)
+    accelerator = make_accelerator(config, folder.logs_dir)
     if accelerator.is_main_process:
         write_environment(folder, accelerator, resumed=checkpoint is not None)
     if status is not None:
@@ -82,7 +83,8 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
         _say_reflexflow(folder, parts)
     else:
         loop.resume_from(checkpoint)
-    loop.run()
+    with tracked(accelerator, folder, config, after=loop.step):
+        loop.run()
     if accelerator.is_main_process:
         write_measured(folder)
     if status is not None:

@@ -13,6 +13,7 @@ from core.samples.generate import Recipe, generate, save_sample
 from core.training.build import Parts
 from core.training.probe import probe
 from core.training.report import Report
+from core.training.tracking import scalars
 from core.training.upkeep import flag_blank
 
 
@@ -77,6 +78,7 @@ def _probe(parts: Parts, folder: RunFolder, step: int, report: Report) -> None:
         found = probe(parts, report.check)
     record = replace(found, step=step, seconds=time.perf_counter() - began)
     journal.append(folder.drift_path, record.to_dict())
+    parts.accelerator.log(scalars("drift", record.to_dict()), step=step)
     if step == 0:  # the adapter begins as zero: this is the base model itself
         journal.append(folder.drift_path, replace(record, base=True).to_dict())
     warn(folder, step)

@@ -48,6 +48,10 @@ class Seen:
         return [{**line, "seconds": 0} for line in journal.read_all(self.folder.drift_path)]
 
     @property
+    def trackers(self) -> list[str]:
+        return [path.name for path in self.folder.logs_dir.glob("*")]
+
+    @property
     def class_pictures(self) -> int:
         return len(list(self.class_folder.rglob("*.png")))
 
@@ -133,6 +137,7 @@ CASES = {
     "validation_seed": Case(7, ("samples", "drift"), ("loss",), PROBED),
     "drift_pairs": Case(3, ("drift",), ("loss", "samples"), PROBED),
     "drift_samples": Case(3, ("drift",), ("loss", "samples"), PROBED),
+    "report_to": Case("tensorboard", ("trackers",), ("loss", "adapter")),
     f"{PREFIX}max_step_offset": Case(2, ("loss", "max_offset"), given=ROLLOUT),
     f"{PREFIX}stride": Case(50, ("loss",), ("items",), ROLLOUT),
     f"{PREFIX}probability": Case(0.5, ("loss", "probability", "rolled"), given=ROLLOUT),
