@@ -17,6 +17,7 @@ from PIL import Image
 from core.config.presets import slug
 from core.data.captions import CAPTION_SUFFIXES, read_caption
 from core.data.dreambooth import INSTANCE_PROMPT, PICTURE_SUFFIXES, Listing, scan_folder
+from core.data.groups import FOLDER_NAME
 from core.data.pictures import look_at, read_picture
 from core.data.prompts import USUALLY_READ, cut_note
 from core.errors import DataError, Problem, RunError, printable
@@ -86,11 +87,15 @@ def advice(listing: Listing, most: int = USUALLY_READ) -> list[str]:
     lines = []
     if count < FEW:
         lines.append(f"{count_text(count)}: {FEW} or more learn a subject better than single views of it.")
-    captions = [item for item in listing.items if item.prompt_source != INSTANCE_PROMPT]
-    if captions:
-        lines.append(
-            f"{len(captions)} of {count} pictures have a caption file, which replaces the instance prompt for them."
-        )
+    sources = Counter(item.prompt_source for item in listing.items)
+    captions = count - sources[INSTANCE_PROMPT] - sources[FOLDER_NAME]
+    if captions > 0:
+        lines.append(f"{captions} of {count} pictures have a caption, which replaces the instance prompt for them.")
+    if sources[FOLDER_NAME] > 0:
+        lines.append(f"{sources[FOLDER_NAME]} of {count} pictures take their prompt from their folder's name.")
+    places = sum(item.repeats for item in listing.items)
+    if places > count:
+        lines.append(f"With repeats an epoch has {places} places for {count_text(count)}.")
     cut = [printable(item.path.name) for item in listing.items if cut_note(item.prompt, most) is not None]
     if cut:
         named = ", ".join(cut[:NAMED]) + (f" and {len(cut) - NAMED} more" if len(cut) > NAMED else "")

@@ -17,7 +17,8 @@ from app.paths import AllowedPaths
 from app.prompts import Prompts, follow
 from core.config.paths import model_folder, resolve_path
 from core.config.spec import option_specs
-from core.data.dreambooth import INSTANCE_PROMPT, Listing
+from core.data.dreambooth import INSTANCE_PROMPT, Item, Listing
+from core.data.groups import FOLDER_NAME
 from core.data.prompts import tokens_read
 from core.errors import DataError, WorkbenchError, printable
 
@@ -186,12 +187,13 @@ def listing_html(listing: Listing, resolution: int, most: int) -> str:
         most: Tokens of a prompt that the text encoder reads.
     """
     notes = warnings_of(listing, resolution, most)
-    head = ["Picture", "File", "Size (pixels)", "Prompt", *(["Note"] if any(notes.values()) else [])]
+    head = ["Picture", "File", "Size (pixels)", "Trained as", "Prompt", *(["Note"] if any(notes.values()) else [])]
     rows = [
         [
             _image(item.path),
-            escape(printable(item.path.name)),
+            escape(printable(item.name)),
             f"{item.width} × {item.height}",
+            _trained_as(item, resolution),
             f"<q>{escape(_shown(item.prompt))}</q><small>from {_source(item.prompt_source)}</small>",
             escape("; ".join(notes[item.path])),
         ][: len(head)]
@@ -213,8 +215,15 @@ def _shown(prompt: str) -> str:
     return prompt if rest <= 0 else f"{prompt[:LONGEST_PROMPT]}… and {rest} more characters"
 
 
+def _trained_as(item: Item, resolution: int) -> str:
+    """The size that a picture is trained at, and how often it comes in an epoch."""
+    size = f"{resolution} × {resolution}" if resolution > 0 else ""
+    return f"{size}<small>{item.repeats} times an epoch</small>" if item.repeats > 1 else size
+
+
 def _source(name: str) -> str:
-    return "the instance prompt" if name == INSTANCE_PROMPT else escape(name)
+    known = {INSTANCE_PROMPT: "the instance prompt", FOLDER_NAME: "the folder's name"}
+    return known[name] if name in known else escape(name)
 
 
 def _image(path: Path) -> str:

@@ -33,7 +33,8 @@ class DataOptions(Block):
 
     instance_data_dir: Text = option(
         ...,
-        "Folder with the subject's pictures; a .txt or .caption file beside a picture replaces instance_prompt for it.",
+        "Folder with the subject's pictures, and kohya's N_prompt folders in it; a .txt or .caption file beside a "
+        "picture, or a line of metadata.jsonl, replaces the prompt for it.",
         label="Pictures of the subject",
         basic=True,
     )

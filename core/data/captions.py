@@ -48,13 +48,17 @@ def read_caption(path: Path) -> Caption:
         DataError: it is missing, may not be read, has more than :data:`LONGEST` bytes, is in another encoding, or is
             empty.
     """
-    text = _decoded(path, _content(path))
-    seen = "".join(" " if _is_control(letter) else letter for letter in text if letter not in _DIRECTIONS)
-    caption = " ".join(seen.split())
-    if not caption:
+    caption = cleaned(_decoded(path, _content(path)))
+    if not caption.text:
         raise _refused(path, "hold a caption, but it is empty; write one or remove it")
+    return caption
+
+
+def cleaned(text: str) -> Caption:
+    """A text as it will be encoded: one line, without what is not seen. It may come out empty."""
+    seen = "".join(" " if _is_control(letter) else letter for letter in text if letter not in _DIRECTIONS)
     changed = any(letter in _DIRECTIONS or _is_control(letter) for letter in text)
-    return Caption(caption, ("invisible characters of the caption are left out",) if changed else ())
+    return Caption(" ".join(seen.split()), ("invisible characters of the caption are left out",) if changed else ())
 
 
 def _content(path: Path) -> bytes:

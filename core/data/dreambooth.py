@@ -1,12 +1,18 @@
-"""A DreamBooth folder: which pictures it holds and the exact prompt that each is trained with. Imports no torch."""
+"""A DreamBooth folder: which pictures it holds and the exact prompt that each is trained with. Imports no torch.
+
+The prompt of a picture is the first that there is of: its sidecar; its line in the ``metadata.jsonl`` beside it; its
+line in the data folder's; the name of its kohya folder; the instance prompt.
+"""
 
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.captions import CAPTION_SUFFIXES, Caption, read_caption
+from core.data.groups import Group, kohya_group, why_not_a_group
+from core.data.metadata import METADATA_NAME, Metadata, not_there, read_metadata
 from core.data.pictures import Look, look_at
 from core.errors import DataError, Problem, printable, unreadable
 
@@ -23,19 +29,23 @@ class Item:
 
     Attributes:
         path: the picture file.
+        name: of the file from the data folder on, such as ``10_sks cat/a.png``.
         prompt: the text that will be encoded, whole.
-        prompt_source: "instance prompt", or the name of the sidecar file.
+        prompt_source: "instance prompt", "folder name", or the name of the sidecar or of the metadata file.
         width: pixels, after the camera's rotation is applied.
         height: pixels, after the camera's rotation is applied.
         notes: what happens to picture or caption that people may not expect, in words.
+        repeats: how often it comes in an epoch.
     """
 
     path: Path
+    name: str
     prompt: str
     prompt_source: str
     width: int
     height: int
     notes: tuple[str, ...] = ()
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Listing:
     """What a folder holds.
 
     Attributes:
-        items: the pictures, by name.
+        items: the pictures, by name; those of the folder itself before those of kohya folders in it.
         skipped: (file name, why) of everything that is no picture.
     """
 
@@ -51,15 +61,33 @@ class Listing:
     skipped: tuple[tuple[str, str], ...]
 
 
-def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instance_data_dir") -> Listing:
-    """Reads a flat folder of pictures with optional ``.txt`` or ``.caption`` sidecars.
+@dataclass
+class _Found:
+    """What is gathered on the way through the groups."""
 
-    Links in it are followed: the user named the folder. Folders, pipes, sockets and devices are skipped, whatever they
-    are called.
+    items: list[Item] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    metadata: list[Metadata] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+    def caption(self, name: str) -> tuple[Caption, str] | None:
+        """What the nearest metadata file says of a picture, and that file's name."""
+        for metadata in reversed(self.metadata):
+            if name in metadata.captions:
+                return metadata.captions[name], metadata.name
+        return None
+
+
+def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instance_data_dir") -> Listing:
+    """Reads a folder of pictures, and kohya's ``N_prompt`` folders in it, with their captions.
+
+    Captions are ``.txt`` or ``.caption`` sidecars, and the lines of a ``metadata.jsonl``. Links are followed: the user
+    named the folder. Other folders, pipes, sockets and devices are skipped, whatever they are called.
 
     Args:
         folder: where the pictures lie; it is only read.
-        instance_prompt: the prompt of every picture that has no sidecar.
+        instance_prompt: the prompt of every picture that has no other.
         option: the option that named the folder, for the error's sentence.
 
     Raises:
@@ -67,41 +95,70 @@ def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instanc
             at once.
     """
     folder = Path(os.path.expanduser(folder))
-    paths = _listed(folder, option)
-    skipped = {path: why for path in paths if (why := _why_skipped(path)) is not None}
-    rest = [path for path in paths if path not in skipped]
+    paths, found = _listed(folder, option, str(folder)), _Found()
+    groups = [group for path in paths if _is_folder(path) and (group := kohya_group(path)) is not None]
+    _read_group(Group(folder, "", 1, instance_prompt, INSTANCE_PROMPT), paths, found)
+    shared = len(found.metadata)
+    for group in groups:
+        del found.metadata[shared:]
+        try:
+            _read_group(group, _listed(group.path, group.path.name, group.path.name), found)
+        except DataError as error:
+            found.problems += error.problems
+        found.problems += [problem for own in found.metadata[shared:] for problem in not_there(own, found.names)]
+    found.problems += [problem for own in found.metadata[:shared] for problem in not_there(own, found.names)]
+    if not found.names:
+        found.problems.append(_no_picture(folder, option, found))
+    if found.problems:
+        raise DataError(found.problems)
+    return Listing(tuple(found.items), tuple(found.skipped))
+
+
+def _no_picture(folder: Path, option: str, found: _Found) -> Problem:
+    suffixes = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
+    rule = f"{option} must hold at least one picture ({suffixes}), got none in {str(folder)!r}"
+    named = [f"{name} is {why}" for name, why in found.skipped if Path(name).suffix.lower() in PICTURE_SUFFIXES]
+    return Problem(option, "; ".join([rule, *named[:NAMED]]))
+
+
+def _read_group(group: Group, paths: Sequence[Path], found: _Found) -> None:
+    """Adds one folder's pictures to what was found, with everything that is wrong in it."""
+    skipped = {path: why for path in paths if (why := _why_skipped(path, nested=bool(group.prefix))) is not None}
+    rest = [path for path in paths if path not in skipped and not _is_folder(path)]
+    for path in [path for path in rest if path.name == METADATA_NAME]:
+        try:
+            found.metadata.append(read_metadata(path, group.prefix))
+        except DataError as error:
+            found.problems += error.problems
+        skipped[path] = "captions"
     pictures = [path for path in rest if path.suffix.lower() in PICTURE_SUFFIXES]
     captions = _captions(rest)
     skipped |= _beside(rest, {path.stem for path in pictures}, captions)
-    items: list[Item] = []
-    problems: list[Problem] = []
+    found.names |= {group.prefix + path.name for path in pictures}
     for path in pictures:
         try:
-            items.append(_read_item(path, instance_prompt, captions.get(path.stem)))
+            found.items.append(_read_item(path, group, captions.get(path.stem), found))
         except DataError as error:
-            problems += error.problems
-    if not pictures:
-        suffixes = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
-        rule = f"{option} must hold at least one picture ({suffixes}), got none in {str(folder)!r}"
-        named = [f"{path.name} is {why}" for path, why in skipped.items() if path.suffix.lower() in PICTURE_SUFFIXES]
-        problems.append(Problem(option, "; ".join([rule, *named[:NAMED]])))
-    if problems:
-        raise DataError(problems)
-    why = tuple((printable(path.name), skipped[path]) for path in paths if path in skipped)
-    return Listing(tuple(items), why)
+            found.problems += [_inside(group, problem) for problem in error.problems]
+    found.skipped += [(printable(group.prefix + path.name), skipped[path]) for path in paths if path in skipped]
 
 
-def _listed(folder: Path, option: str) -> list[Path]:
+def _inside(group: Group, problem: Problem) -> Problem:
+    """The problem of a file, which its sentence begins with, told by its name from the data folder on."""
+    return Problem(group.prefix + problem.option, group.prefix + problem.message)
+
+
+def _listed(folder: Path, option: str, shown: str) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a null byte or half a character in the name
-        rule = f"{option} must be a folder that exists, got {str(folder)!r}; check the path"
+        rule = f"{option} must be a folder that exists, got {shown!r}; check the path"
         raise DataError([Problem(option, rule)]) from None
     except OSError as error:
-        raise DataError([unreadable(option, folder, error)]) from error
+        raise DataError([unreadable(option, Path(shown), error)]) from error
 
 
-def _why_skipped(path: Path) -> str | None:
+def _why_skipped(path: Path, *, nested: bool) -> str | None:
     """Why a file is not even looked at; None if it is to be read, or to be complained about."""
     if path.name.startswith("."):
         return "hidden"
@@ -110,10 +167,15 @@ def _why_skipped(path: Path) -> str | None:
     except OSError:  # told when it is read
         mode = stat.S_IFREG
     if stat.S_ISDIR(mode):
-        return "a folder"
+        return "a folder in a folder" if nested else None if kohya_group(path) else why_not_a_group(path)
     if not stat.S_ISREG(mode):
         return "a pipe, a socket or a device"
-    return None if path.suffix.lower() in PICTURE_SUFFIXES.union(CAPTION_SUFFIXES) else "no picture"
+    known = path.name == METADATA_NAME or path.suffix.lower() in PICTURE_SUFFIXES.union(CAPTION_SUFFIXES)
+    return None if known else "no picture"
+
+
+def _is_folder(path: Path) -> bool:
+    return not path.name.startswith(".") and os.path.isdir(path)
 
 
 def _captions(paths: Sequence[Path]) -> dict[str, Path]:
@@ -134,18 +196,20 @@ def _beside(paths: Sequence[Path], stems: set[str], used: dict[str, Path]) -> di
     return told
 
 
-def _read_item(path: Path, instance_prompt: str, caption: Path | None) -> Item:
+def _read_item(path: Path, group: Group, caption: Path | None, found: _Found) -> Item:
     problems: list[Problem] = []
-    look, said = Look(0, 0, ()), Caption(instance_prompt, ())
+    look, name = Look(0, 0, ()), group.prefix + path.name
+    said, source = found.caption(name) or (Caption(group.prompt, ()), group.source)
     try:
         look = look_at(path)
     except DataError as error:
         problems += error.problems
     try:
-        said = said if caption is None else read_caption(caption)
+        if caption is not None:
+            said, source = read_caption(caption), caption.name
     except DataError as error:
         problems += error.problems
     if problems:
         raise DataError(problems)
-    source = INSTANCE_PROMPT if caption is None else printable(caption.name)
-    return Item(path, said.text, source, look.width, look.height, look.notes + said.notes)
+    notes = look.notes + said.notes
+    return Item(path, name, said.text, printable(source), look.width, look.height, notes, group.repeats)

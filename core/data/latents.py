@@ -28,6 +28,7 @@ class LatentSet:
         conditions: one row for each distinct prompt.
         empty: the condition of the empty prompt, for caption dropout.
         prompts: the distinct prompts, in the order of ``conditions``.
+        repeats: how often each picture comes in an epoch.
     """
 
     latents: Float[Tensor, "variants c h w"]
@@ -37,6 +38,12 @@ class LatentSet:
     conditions: Tensor
     empty: Tensor
     prompts: tuple[str, ...]
+    repeats: Int[Tensor, "pictures"]
+
+    @property
+    def order(self) -> Int[Tensor, "places"]:
+        """The picture at each place of an epoch, before it is shuffled."""
+        return torch.repeat_interleave(self.repeats)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -113,4 +120,5 @@ def encode(
         conditions=conditions[:-1],
         empty=conditions[-1],
         prompts=prompts,
+        repeats=torch.tensor([item.repeats for item in items]),
     )

@@ -62,10 +62,19 @@ def _permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> list[in
     return torch.randperm(count, generator=stream(seed, purpose, epoch)).tolist()
 
 
-def shuffled(seed: int, purpose: Purpose, first: int, size: int, count: int) -> list[int]:
-    """Picture indices of the data stream's places ``first`` to ``first + size``: each epoch is a new permutation."""
-    places = range(first, first + size)
-    return [_permutation(seed, purpose, place // count, count)[place % count] for place in places]
+def shuffled(seed: int, purpose: Purpose, first: int, size: int, order: Int[Tensor, "places"]) -> list[int]:
+    """Picture indices of the data stream's places ``first`` to ``first + size``: each epoch is a new permutation.
+
+    Args:
+        seed: of the stream.
+        purpose: of the stream.
+        first: place, counted over all epochs.
+        size: how many places.
+        order: the picture at each place of an epoch before it is shuffled; repeated pictures stand there repeatedly.
+    """
+    count = len(order)
+    places = [_permutation(seed, purpose, place // count, count)[place % count] for place in range(first, first + size)]
+    return order[places].tolist()
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ class BatchStream:
             for source in self.sources
             if source.names
             for index in shuffled(
-                self.seed, source.order, (step * self.micro_steps + micro) * size, size, len(source.pictures)
+                self.seed, source.order, (step * self.micro_steps + micro) * size, size, source.pictures.order
             )
         ]
         return list(dict.fromkeys(found))
@@ -168,7 +177,7 @@ class BatchStream:
         clean, condition, weight, group = [], [], [], []
         for source in self.sources:
             pictures = source.pictures
-            picks = torch.tensor(shuffled(self.seed, source.order, first, size, len(pictures)))
+            picks = torch.tensor(shuffled(self.seed, source.order, first, size, pictures.order))
             chance = torch.rand(size, generator=stream(self.seed, source.variant, position.step, position.micro))
             variant = (chance * pictures.variants[picks]).long()
             clean.append(pictures.latents[pictures.first[picks] + variant])

@@ -231,7 +231,7 @@ def _sources(
 
 
 def _names(items: list[Item]) -> tuple[str, ...]:
-    return tuple(item.path.name for item in items)
+    return tuple(item.name for item in items)
 
 
 def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tuple[nn.Module, Any, Any]:

@@ -34,9 +34,9 @@ def posterior_over(
 ) -> PosteriorMean:
     """The posterior mean over everything that is trained on.
 
-    A latent counts as often as it is drawn, times the weight that its set has in the loss: pictures of a set alike,
-    variants of a picture alike. Where none that share a condition has any weight, they count as often as they are
-    drawn: their states are rolled too, though nothing is learnt from them.
+    A latent counts as often as it is drawn, times the weight that its set has in the loss: pictures of a set by
+    their repeats, variants of a picture alike. Where none that share a condition has any weight, they count as often
+    as they are drawn: their states are rolled too, though nothing is learnt from them.
 
     Args:
         sets: instance pictures, then class pictures.
@@ -62,5 +62,5 @@ def posterior_over(
 
 
 def _frequency(pictures: LatentSet, loss_weight: float) -> Float[Tensor, "latents"]:
-    each = loss_weight / (len(pictures) * pictures.variants.double())
+    each = loss_weight * pictures.repeats / (pictures.repeats.sum() * pictures.variants.double())
     return each.repeat_interleave(pictures.variants)

@@ -54,7 +54,7 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
             write_whole(drawn / f"{sample.seed}.png", png(sample.picture), durable=True)
             report.progress(done + 1, len(absent))
     size = data.resolution
-    return own + [Item(drawn / f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]
+    return own + [Item(drawn / f"{seed}.png", f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]
 
 
 def _name(config: RunConfig, family: Family, recipe: Recipe) -> str:

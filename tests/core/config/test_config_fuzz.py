@@ -206,7 +206,7 @@ def stream(config, kind, seed):
     scheduler = noise_schedulers(kind)
     schedule = NoiseSchedule.from_diffusers(scheduler)
     zero, one = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
-    picture = LatentSet(torch.ones(1, 1, 2, 2), zero, one, zero, torch.ones(1, 2), torch.zeros(2), ("a",))
+    picture = LatentSet(torch.ones(1, 1, 2, 2), zero, one, zero, torch.ones(1, 2), torch.zeros(2), ("a",), one)
     rollout = config.scheduled_sampling
     grid = inference_grid(scheduler, config.validation.validation_num_inference_steps)
     return schedule, BatchStream(

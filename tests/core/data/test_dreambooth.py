@@ -106,7 +106,7 @@ def test_what_is_no_picture_is_skipped_and_said(tmp_path):
         ".DS_Store": "hidden",
         "._a.png": "hidden",
         "notes.md": "no picture",
-        "more.png": "a folder",
+        "more.png": "a folder that is not named as 10_sks cat is",
     }
 
 

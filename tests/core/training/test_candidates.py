@@ -9,7 +9,7 @@ from core.training.candidates import EMPTY_GROUP, group_prompts, latent_groups, 
 CPU = torch.device("cpu")
 
 
-def pictures(values, prompts, prompt_of, variants=None):
+def pictures(values, prompts, prompt_of, variants=None, repeats=None):
     """One latent of that value a variant."""
     variants = [1] * len(prompt_of) if variants is None else variants
     counts = torch.tensor(variants)
@@ -17,6 +17,7 @@ def pictures(values, prompts, prompt_of, variants=None):
         latents=torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1),
         first=counts.cumsum(0) - counts, variants=counts, prompt=torch.tensor(prompt_of),
         conditions=torch.zeros(len(prompts), 1, 1), empty=torch.zeros(1, 1), prompts=tuple(prompts),
+        repeats=torch.tensor([1] * len(prompt_of) if repeats is None else repeats),
     )  # fmt: skip
 
 
@@ -78,3 +79,8 @@ def test_behind_a_dropped_caption_may_be_any_picture():
 def test_an_empty_prompt_is_met_more_often_than_a_dropped_one():
     posterior = posterior_over([pictures([0, 5], ["", "a cat"], [0, 1])], [1.0], 0.25, CPU)
     assert mean_of(posterior, EMPTY_GROUP) == pytest.approx(5 * 0.25 / 1.25)
+
+
+def test_a_picture_counts_as_often_as_it_is_repeated():
+    posterior = posterior_over([pictures([0, 4], ["a"], [0, 0], repeats=[1, 3])], [1.0], 0.0, CPU)
+    assert mean_of(posterior, 1) == pytest.approx(3.0)

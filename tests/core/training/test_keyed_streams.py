@@ -1,5 +1,7 @@
 """Arms see the same pictures, timesteps and noises; probability 0 is teacher forcing, bit for bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from noise_schedules import options
@@ -32,6 +34,7 @@ def latent_set(seed=0, pictures=PICTURES, variants=2):
         conditions=torch.ones(1, 2, 3),
         empty=torch.zeros(2, 3),
         prompts=("a",),
+        repeats=torch.ones(pictures, dtype=torch.long),
     )
 
 
@@ -161,7 +164,7 @@ def test_the_losses_weights_sum_to_one_for_each_set_of_pictures():
 
 
 def test_an_epoch_shows_every_picture_once_and_the_next_in_another_order():
-    first, second = (shuffled(0, "order", epoch * 50, 50, 50) for epoch in range(2))
+    first, second = (shuffled(0, "order", epoch * 50, 50, torch.arange(50)) for epoch in range(2))
     assert sorted(first) == sorted(second) == list(range(50))
     assert first != second
 
@@ -175,7 +178,15 @@ def test_micro_steps_go_on_through_the_epoch():
 
 
 def test_an_epoch_may_end_within_a_batch():
-    assert shuffled(3, "order", 4, 3, 5) == shuffled(3, "order", 0, 10, 5)[4:7]
+    order = torch.arange(5)
+    assert shuffled(3, "order", 4, 3, order) == shuffled(3, "order", 0, 10, order)[4:7]
+
+
+def test_a_repeated_picture_comes_so_often_in_every_epoch():
+    pictures = replace(latent_set(pictures=3), repeats=torch.tensor([1, 4, 2]))
+    for epoch in range(3):
+        seen = shuffled(3, "order", epoch * 7, 7, pictures.order)
+        assert [seen.count(index) for index in range(3)] == [1, 4, 2]
 
 
 def test_all_variants_of_a_picture_come_up():
