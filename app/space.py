@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.config.paths import model_path
 from core.config.run import RunConfig
+from core.models.lora_targets import UNET
 from core.regular import open_regular
 
 FLOAT = 4
@@ -20,14 +21,6 @@ RECORD = 700
 PNG_SHARE = 0.6
 """Of the bytes of its pixels; photographs compress little."""
 HEADER_LIMIT = 100_000_000
-ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-FEED_FORWARD = (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
-ENDINGS = {
-    "attention": ATTENTION,
-    "attention+feed_forward": FEED_FORWARD,
-    "all": (*FEED_FORWARD, "conv1", "conv2", "conv_shortcut", "time_emb_proj"),
-}
-"""How the names of the weights end that take a LoRA, by ``lora_targets``; `core.models` has the same."""
 
 
 def run_bytes(config: RunConfig) -> float | None:
@@ -65,7 +58,7 @@ def adapter_bytes(config: RunConfig) -> float | None:
 
 def _weights(path: Path, config: RunConfig) -> list[list[int]]:
     """Shapes of the weights that take a LoRA, from the file's header."""
-    endings = tuple(f".{ending}.weight" for ending in ENDINGS[config.lora.lora_targets])
+    endings = tuple(f".{ending}.weight" for ending in UNET[config.lora.lora_targets])
     try:
         with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))

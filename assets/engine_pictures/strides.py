@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from assets.engine_pictures.panels import FONT, panels, say
 from core.config.scheduled_sampling import ScheduledSamplingConfig
-from core.evaluation.drift import inference_grid
+from core.noise.grid import inference_grid
 from core.plots.figure import describe
 from core.plots.palette import ARM_COLOURS, BASE, INK, SUBDUED
 from core.rollout.offsets import cut_and_source

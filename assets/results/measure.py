@@ -20,7 +20,6 @@ from core.evaluation.chain import (
     log_variance,
     nearest_distance,
 )
-from core.evaluation.drift import inference_grid
 from core.evaluation.recovery import recovery
 from core.models.family import Family
 from core.runs import journal
@@ -87,7 +86,7 @@ def _load(folder: RunFolder) -> Subject:
 def _sampled(subject: Subject) -> Tensor:
     """Latents of the instance prompt, without guidance."""
     prompt, seeds = subject.folder.config().data.instance_prompt, range(SAMPLE_SEED, SAMPLE_SEED + SAMPLES)
-    return sample_latents(subject.family.pipeline, [prompt], seeds, subject.recipe, on_step=lambda: None)
+    return sample_latents(subject.family, [prompt], seeds, subject.recipe, on_step=lambda: None)
 
 
 def _decoded(family: Family, latents: Tensor) -> list[Image.Image]:
@@ -108,7 +107,7 @@ def _recovery(subject: Subject) -> dict:
 
     found = recovery(
         denoiser, clean, noise, schedule=family.schedule, kind=family.kind,
-        grid=inference_grid(family.pipeline.scheduler, subject.recipe.steps),
+        grid=family.sampling_grid(subject.recipe.steps, subject.recipe.size),
     )  # fmt: skip
     return {
         "g0": found.g0, "g1": found.g1, "g2": sum(found.g2) / len(found.g2), "g2_timesteps": found.g2,
@@ -121,7 +120,7 @@ def _borders(subject: Subject, pictures: Path) -> dict:
     instance = subject.folder.config().data.instance_prompt
     prompts = [instance.replace("white background", f"{colour} background") for colour in ASKED_FOR]
     recipe = Recipe(subject.recipe.steps, BACKGROUND_GUIDANCE, subject.recipe.size, batch=12)
-    drawn = list(generate(subject.family.pipeline, prompts, BACKGROUND_SEEDS, recipe, on_step=lambda: None))
+    drawn = list(generate(subject.family, prompts, BACKGROUND_SEEDS, recipe, on_step=lambda: None))
     for sample in drawn:
         if sample.seed == BACKGROUND_SEEDS[0]:
             sample.picture.save(pictures / f"{ASKED_FOR[sample.prompt_index]}.png")

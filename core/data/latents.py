@@ -26,7 +26,7 @@ class LatentSet:
         variants: how many variants each picture has (crops × sides).
         prompt: index of each picture's prompt in ``conditions``.
         conditions: one row for each distinct prompt.
-        empty: the condition of the empty prompt, for caption dropout.
+        empty: the condition without a prompt, for caption dropout.
         prompts: the distinct prompts, in the order of ``conditions``.
         repeats: how often each picture comes in an epoch.
     """
@@ -84,6 +84,7 @@ def encode(
     items: Sequence[Item],
     encode_pictures: Callable[[Tensor], Tensor],
     encode_prompts: Callable[[Sequence[str]], Tensor],
+    empty_condition: Callable[[], Tensor],
     *,
     resolution: int,
     center_crop: bool,
@@ -96,6 +97,7 @@ def encode(
         items: the pictures, in the order that the data stream indexes.
         encode_pictures: (n, 3, height, width) in -1..1 to latents.
         encode_prompts: prompts to conditions.
+        empty_condition: the condition without a prompt.
         resolution: side of the square that is trained on, in pixels.
         center_crop: one centred crop, instead of several along the longer side.
         random_flip: cache the mirrored picture too.
@@ -111,14 +113,13 @@ def encode(
         latents.append(encode_pictures(torch.stack(pictures)).float())
         progress(index + 1, len(items))
     prompts = tuple(dict.fromkeys(item.prompt for item in items))
-    conditions = encode_prompts([*prompts, ""])
     return LatentSet(
         latents=torch.cat(latents),
         first=torch.tensor(first),
         variants=torch.tensor(variants),
         prompt=torch.tensor([prompts.index(item.prompt) for item in items]),
-        conditions=conditions[:-1],
-        empty=conditions[-1],
+        conditions=encode_prompts(prompts),
+        empty=empty_condition(),
         prompts=prompts,
         repeats=torch.tensor([item.repeats for item in items]),
     )

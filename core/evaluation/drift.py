@@ -109,24 +109,3 @@ def state_metrics(paths: ShortPaths, landing: Landing) -> dict[str, Any]:
         "lag": lag(rolled, *pair, landing.timestep, schedule=paths.schedule, grid=paths.grid),
         "lag_residual": lag_residual(rolled, *pair, alpha, sigma),
     }
-
-
-def inference_grid(scheduler, steps: int) -> Float[Tensor, "points"]:
-    """The timesteps that a diffusers scheduler samples at, ascending, shift and spacing included; it is left alone.
-
-    A scheduler with an offset can begin one past the noise schedule's end: no training timestep lies there.
-    """
-    own = type(scheduler).from_config(scheduler.config)
-    own.set_timesteps(steps)
-    schedule = NoiseSchedule.from_diffusers(own)
-    if schedule.form == "flow_matching":  # its timesteps may be cut to whole numbers
-        times = own.sigmas.cpu().double() * own.config["num_train_timesteps"]
-        return torch.unique(times[times > 0].float(), sorted=True)
-    grid = torch.unique(own.timesteps.float().cpu(), sorted=True)
-    return grid[grid <= schedule.last]
-
-
-def sampling_grid(scheduler, steps: int, *, schedule: NoiseSchedule, kind: str) -> Float[Tensor, "points"]:
-    """:func:`inference_grid`, without pure noise for an epsilon model: its prediction tells nothing there."""
-    grid = inference_grid(scheduler, steps)
-    return grid[schedule.alpha(grid) > 0] if kind == "epsilon" else grid

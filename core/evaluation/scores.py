@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +17,7 @@ from core.evaluation.chain import (
     nearest_distances,
 )
 from core.evaluation.energy_distance import energy_distance
+from core.models.family import Family
 from core.runs.drift import ChainScores
 from core.samples.generate import Recipe
 from core.samples.latents import sample_latents
@@ -57,20 +58,21 @@ def chain_scores(
 
 
 def draw_and_score(
-    pipeline: Any, prompts: Sequence[str], clean: Float[Tensor, "m c h w"], recipe: Recipe, samples: int, seed: int,
+    family: Family, prompts: Sequence[str], clean: Float[Tensor, "m c h w"], recipe: Recipe, samples: int, seed: int,
     on_step: Callable[[], None],
 ) -> tuple[ChainScores, Float[Tensor, "n c h w"]]:  # fmt: skip
     """Draws samples and scores them; also the samples, as clean latents.
 
     Args:
-        pipeline: of the base model, with its adapter on or off.
+        family: the base model, with its adapter on or off.
         prompts: of the training pictures, taken in turn.
         clean: latents of the training pictures, one a picture.
-        recipe: how they are drawn.
+        recipe: how they are drawn; guidance 1 asks the network as training does.
         samples: how many.
         seed: of the first one's noise; the others follow.
         on_step: called after each sampling step; an exception that it raises ends the drawing.
     """
-    drawn = sample_latents(pipeline, prompts, range(seed, seed + samples), recipe, on_step=on_step)
+    asked = replace(recipe, guidance=family.unguided) if recipe.guidance == 1 else recipe
+    drawn = sample_latents(family, prompts, range(seed, seed + samples), asked, on_step=on_step)
     scores = chain_scores(drawn, clean.float().cpu(), inference_steps=recipe.steps, guidance=recipe.guidance)
     return scores, drawn

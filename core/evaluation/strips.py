@@ -13,7 +13,6 @@ from core.evaluation.subject import OnStep, Subject
 from core.evaluation.variance import state_log_variance
 from core.runs.folder import RunFolder
 from core.runs.inspection import PathName, Strip, Which, pictures_dir
-from core.samples.decode import decode
 
 PAIRS = 2
 POINTS = 8
@@ -94,7 +93,7 @@ def save_films(subject: Subject, found: dict[PathName, Film], which: Which, out:
         for pair in range(film.estimates.shape[1]):
             pictures = [
                 _save(out, f"{which}-{name}-{pair}-{place:02d}.png", picture)
-                for place, picture in enumerate(decode(subject.family.pipeline, film.estimates[:, pair]))
+                for place, picture in enumerate(subject.family.decode(film.estimates[:, pair]))
             ]
             distance, v = (tuple(row[pair] for row in rows) for rows in (film.distance, film.v))
             strips.append(Strip(which, name, pair, film.timesteps, tuple(pictures), distance, v))
@@ -103,7 +102,7 @@ def save_films(subject: Subject, found: dict[PathName, Film], which: Which, out:
 
 def save_clean(subject: Subject, pairs: int, out: RunFolder) -> list[str]:
     """The pairs' own pictures as the base model's autoencoder shows them."""
-    shown = decode(subject.family.pipeline, subject.material().clean[:pairs])
+    shown = subject.family.decode(subject.material().clean[:pairs])
     return [_save(out, f"clean-{pair}.png", picture) for pair, picture in enumerate(shown)]
 
 

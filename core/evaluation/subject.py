@@ -13,13 +13,11 @@ from core.config.paths import model_path
 from core.config.run import RunConfig
 from core.data.latents import LatentSet
 from core.evaluation.adherence import Colour, adherence, read_backgrounds
-from core.evaluation.drift import sampling_grid
 from core.evaluation.full import Material, full_forwards, full_record
 from core.evaluation.scores import draw_and_score
 from core.models.family import Family
 from core.models.lora_fit import without_lora
 from core.runs.drift import ChainScores, DriftRecord
-from core.samples.decode import decode
 from core.samples.generate import Recipe
 from core.samples.load import instance_latents, load_base
 
@@ -50,8 +48,8 @@ class Subject:
     @property
     def grid(self) -> Float[Tensor, "points"]:
         """The timesteps of the configuration's own sampling, ascending; without pure noise for an epsilon model."""
-        family, steps = self.family, self.config.validation.validation_num_inference_steps
-        return sampling_grid(family.pipeline.scheduler, steps, schedule=family.schedule, kind=family.kind)
+        config = self.config
+        return self.family.sampling_grid(config.validation.validation_num_inference_steps, config.data.resolution)
 
     @property
     def training(self) -> Float[Tensor, "pictures c h w"]:
@@ -114,16 +112,16 @@ def chain_at(subject: Subject, samples: int, steps: int, guidance: float, on_ste
         subject: with or without its adapter.
         samples: how many.
         steps: sampling steps of the base model's own sampler.
-        guidance: classifier-free guidance; 1 is none.
+        guidance: of the sampling; 1 asks the network as training does.
         on_step: called after each sampling step; an exception that it raises ends the drawing.
     """
     recipe = Recipe(steps, guidance, subject.config.data.resolution)
-    pipeline, prompts, seed = subject.family.pipeline, subject.prompts, subject.config.validation.validation_seed
-    scores, drawn = draw_and_score(pipeline, prompts, subject.training, recipe, samples, seed, on_step)
+    family, prompts, seed = subject.family, subject.prompts, subject.config.validation.validation_seed
+    scores, drawn = draw_and_score(family, prompts, subject.training, recipe, samples, seed, on_step)
     if not subject.backgrounds:
         return scores
     asked = [prompts[index % len(prompts)] for index in range(samples)]
-    return replace(scores, adherence=adherence(decode(pipeline, drawn), asked, subject.backgrounds))
+    return replace(scores, adherence=adherence(family.decode(drawn), asked, subject.backgrounds))
 
 
 def chain_steps(samples: int, steps: int) -> int:

@@ -19,5 +19,5 @@ def draw(folder: RunFolder, prompts: Sequence[str], seeds: Sequence[int], out: P
     recipe = Recipe(
         validation.validation_num_inference_steps, validation.validation_guidance_scale, config.data.resolution
     )
-    for sample in generate(family.pipeline, prompts, seeds, recipe, on_step=lambda: None):
+    for sample in generate(family, prompts, seeds, recipe, on_step=lambda: None):
         yield save_sample(out, config.training.max_train_steps, sample, recipe, run=folder.name)

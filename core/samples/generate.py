@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
+from jaxtyping import Float
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
 
 from core import __version__
+from core.models.family import Family
 from core.runs.files import make_folder, write_whole
 
 
@@ -21,7 +22,7 @@ class Recipe:
 
     Attributes:
         steps: sampling steps of the pipeline's own scheduler.
-        guidance: classifier-free guidance; 1 is none.
+        guidance: the pipeline's ``guidance_scale``.
         size: side in pixels.
         batch: pictures that are drawn together.
     """
@@ -43,39 +44,33 @@ class Sample:
 
 
 def generate(
-    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe, *, on_step: Callable[[], None]
+    family: Family, prompts: Sequence[str], seeds: Sequence[int], recipe: Recipe, *, on_step: Callable[[], None]
 ) -> Iterator[Sample]:
     """Draws every prompt with every seed.
 
     Each picture starts from a CPU generator of its own seed, so the noise does not depend on the batch or the device.
 
     Args:
-        pipeline: a diffusers text-to-image pipeline.
+        family: the base model, with or without an adapter.
         prompts: texts, encoded as they stand.
         seeds: of the first noise.
         recipe: steps, guidance, size.
         on_step: called after each sampling step; an exception that it raises ends the drawing.
     """
-
-    def callback(_pipeline: Any, _index: int, _timestep: Any, kwargs: dict) -> dict:
-        on_step()
-        return kwargs
-
     jobs = [(index, prompt, seed) for index, prompt in enumerate(prompts) for seed in seeds]
     for start in range(0, len(jobs), recipe.batch):
         chunk = jobs[start : start + recipe.batch]
-        with torch.inference_mode():
-            pictures = pipeline(
-                [prompt for _, prompt, _ in chunk],
-                num_inference_steps=recipe.steps,
-                guidance_scale=recipe.guidance,
-                generator=[torch.Generator().manual_seed(seed) for *_, seed in chunk],
-                height=recipe.size,
-                width=recipe.size,
-                callback_on_step_end=callback,
-            ).images
-        for (index, prompt, seed), picture in zip(chunk, pictures, strict=True):
-            yield Sample(index, prompt, seed, picture)
+        latents = family.sample(
+            [prompt for _, prompt, _ in chunk], [seed for *_, seed in chunk], steps=recipe.steps,
+            guidance=recipe.guidance, size=recipe.size, on_step=on_step,
+        )  # fmt: skip
+        for (index, prompt, seed), picture in zip(chunk, family.decode(latents), strict=True):
+            yield Sample(index, prompt, seed, to_picture(picture))
+
+
+def to_picture(picture: Float[Tensor, "3 height width"]) -> Image.Image:
+    """8-bit RGB of a picture in 0..1."""
+    return Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def sample_path(folder: Path, step: int, sample: Sample) -> Path:

@@ -59,6 +59,6 @@ def instance_latents(config: RunConfig, family: Family) -> LatentSet:
     data = config.data
     items = scan_folder(resolve_path(data.instance_data_dir), data.instance_prompt).items
     return encode(
-        items, family.encode_pictures, family.encode_prompts, resolution=data.resolution, center_crop=data.center_crop,
-        random_flip=data.random_flip, progress=lambda done, total: None,
+        items, family.encode_pictures, family.encode_prompts, family.empty_condition, resolution=data.resolution,
+        center_crop=data.center_crop, random_flip=data.random_flip, progress=lambda done, total: None,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Configuration to parts: the only place where the two meet."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from core.config.supported import check_supported
 from core.data.dreambooth import Item, scan_folder
 from core.data.latents import LatentSet, encode
 from core.errors import ConfigError, Problem
-from core.evaluation.drift import sampling_grid
 from core.models.family import Family
 from core.rollout.reflexflow import ReflexFlow
 from core.samples.load import load_base
@@ -134,7 +134,7 @@ def build(
         _objective(config, family, sources, accelerator.device),
         mode=rollout.mode if rollout.max_step_offset > 0 else "fresh", sampler=rollout.sampler,
         order=rollout.order, guidance_scale=rollout.guidance_scale,
-        empty=pictures.empty[None].to(accelerator.device),
+        unprompted=partial(family.unprompted, empty=pictures.empty.to(accelerator.device)),
     )  # fmt: skip
     batches = BatchStream(
         sources, seed=config.training.seed, batch_size=config.training.train_batch_size,
@@ -213,7 +213,8 @@ def _sources(
     def encoded(items: list[Item], what: str) -> LatentSet:
         report.phase("caching", f"encoding {what} pictures", len(items), "picture")
         return encode(
-            items, family.encode_pictures, family.encode_prompts, resolution=config.data.resolution,
+            items, family.encode_pictures, family.encode_prompts, family.empty_condition,
+            resolution=config.data.resolution,
             center_crop=config.data.center_crop, random_flip=config.data.random_flip, progress=report.progress,
         )  # fmt: skip
 
@@ -272,4 +273,4 @@ def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
 def _sampling_grid(config: RunConfig, family: Family) -> Tensor:
     """The timesteps of the preset's own sampler, ascending."""
     steps = config.validation.validation_num_inference_steps
-    return sampling_grid(family.pipeline.scheduler, steps, schedule=family.schedule, kind=family.kind)
+    return family.sampling_grid(steps, config.data.resolution)

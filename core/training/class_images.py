@@ -49,7 +49,7 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     if absent:
         make_folder(drawn)
         report.phase("class_images", "drawing class pictures with the base model", len(absent), "picture")
-        samples = generate(family.pipeline, [prompt], absent, recipe, on_step=report.check)
+        samples = generate(family, [prompt], absent, recipe, on_step=report.check)
         for done, sample in enumerate(samples):
             write_whole(drawn / f"{sample.seed}.png", png(sample.picture), durable=True)
             report.progress(done + 1, len(absent))

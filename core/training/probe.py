@@ -52,4 +52,4 @@ def _chain(parts: Parts, on_step: Callable[[], None]) -> ChainScores:
     validation, chosen = parts.config.validation, parts.probe
     recipe = Recipe(validation.validation_num_inference_steps, 1.0, parts.config.data.resolution)
     count, seed = validation.drift_samples, validation.validation_seed
-    return draw_and_score(parts.family.pipeline, chosen.prompts, chosen.training, recipe, count, seed, on_step)[0]
+    return draw_and_score(parts.family, chosen.prompts, chosen.training, recipe, count, seed, on_step)[0]

@@ -29,7 +29,7 @@ class StepOptions:
         sampler: name in ``SAMPLERS``.
         order: of unipc and dpm.
         guidance_scale: of classifier-free guidance inside fresh rollouts; 1 is none.
-        empty: condition of the empty prompt, (1, ...), for guidance.
+        unprompted: the same conditions without their prompts, for guidance.
     """
 
     objective: Objective
@@ -37,7 +37,7 @@ class StepOptions:
     sampler: str
     order: int
     guidance_scale: float = 1.0
-    empty: Tensor | None = None
+    unprompted: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ def _denoiser(trainer: Trainer, batch: Batch, options: StepOptions) -> Denoiser:
 
     def guided(noisy: Tensor, timestep: Tensor, items: Tensor) -> Tensor:
         """Classifier-free guidance (Ho & Salimans 2022): both predictions in one call."""
-        assert options.empty is not None
+        assert options.unprompted is not None
         captions = batch.condition[items]
-        both = torch.cat([captions, options.empty.expand_as(captions)])
+        both = torch.cat([captions, options.unprompted(captions)])
         twice = trainer.predict(trainer.bare, torch.cat([noisy, noisy]), torch.cat([timestep, timestep]), both)
         conditional, unconditional = twice.chunk(2)
         return unconditional + options.guidance_scale * (conditional - unconditional)

@@ -63,7 +63,7 @@ def draw(parts: Parts, folder: RunFolder, step: int, report: Report) -> None:
     total = len(prompts) * count
     report.phase("sampling", f"drawing pictures at step {step}", total, "picture")
     with evaluation_mode(parts.family.network), parts.accelerator.autocast():
-        samples = generate(parts.family.pipeline, prompts, seeds, recipe, on_step=report.check)
+        samples = generate(parts.family, prompts, seeds, recipe, on_step=report.check)
         for done, sample in enumerate(samples):
             path = save_sample(folder.samples_dir, step, sample, recipe, run=folder.name)
             flag_blank(folder, step, sample, path)

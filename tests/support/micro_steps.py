@@ -12,7 +12,7 @@ from core.training.objective import Objective
 from core.training.step import StepOptions, Trainer
 
 OBJECTIVE = {"target": "anchored", "snr_gamma": None, "m2": 1.0, "posterior": None, "reflexflow": None}
-OWN = {"mode": "fresh", "sampler": "euler", "order": 1, "guidance_scale": 1.0, "empty": torch.zeros(1, 1)}
+OWN = {"mode": "fresh", "sampler": "euler", "order": 1, "guidance_scale": 1.0, "unprompted": torch.zeros_like}
 
 
 def batch_of(steps, seed=0, weight=None, group=None):

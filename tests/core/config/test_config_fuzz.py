@@ -18,7 +18,7 @@ from core.config.spec import OptionSpec, option_specs
 from core.config.supported import check_supported
 from core.data.latents import LatentSet
 from core.errors import ConfigError, printable
-from core.evaluation.drift import inference_grid
+from core.noise.grid import inference_grid
 from core.noise.schedule import NoiseSchedule
 from core.rollout.ramp import probability_at
 from core.training.batches import BatchStream, Position, Source

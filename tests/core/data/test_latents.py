@@ -25,7 +25,8 @@ def encoded(folder, **changes):
         return torch.arange(len(texts)).float()[:, None, None].expand(-1, 2, 3)
 
     items = scan_folder(folder, "a sks cat").items
-    return encode(items, lambda pictures: pictures.double(), prompts, **{**values, **changes}), asked
+    empty = torch.full((2, 3), -1.0)
+    return encode(items, lambda pictures: pictures.double(), prompts, lambda: empty, **{**values, **changes}), asked
 
 
 def test_eight_bits_become_minus_one_to_one():
@@ -90,13 +91,13 @@ def test_the_second_half_of_the_variants_is_mirrored(pictures):
         assert not torch.equal(latents.latents[first], latents.latents[first + 1])
 
 
-def test_each_distinct_prompt_is_encoded_once_and_the_empty_one_last(pictures):
+def test_each_distinct_prompt_is_encoded_once_and_the_empty_condition_is_kept_beside_them(pictures):
     latents, asked = encoded(pictures)
-    assert asked == [["a sks cat", "a red sks cat", ""]]
+    assert asked == [["a sks cat", "a red sks cat"]]
     assert latents.prompts == ("a sks cat", "a red sks cat")
     assert latents.prompt.tolist() == [0, 1, 0, 0]
     assert latents.conditions[:, 0, 0].tolist() == [0, 1]
-    assert latents.empty[0, 0].item() == 2
+    assert latents.empty[0, 0].item() == -1
 
 
 def test_latents_are_kept_in_float32(pictures):
@@ -125,6 +126,6 @@ def test_a_picture_that_was_damaged_after_the_scan_is_told(tmp_path):
     (tmp_path / "a.png").write_bytes(b"junk")
     with pytest.raises(DataError, match=r"a\.png"):
         encode(
-            items, lambda pictures: pictures, lambda prompts: torch.zeros(2, 1, 1), resolution=16, center_crop=True,
-            random_flip=False, progress=lambda done, total: None,
+            items, lambda pictures: pictures, lambda prompts: torch.zeros(1, 1, 1), lambda: torch.zeros(1, 1),
+            resolution=16, center_crop=True, random_flip=False, progress=lambda done, total: None,
         )  # fmt: skip

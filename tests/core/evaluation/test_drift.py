@@ -9,7 +9,8 @@ from diffusers import DDIMScheduler, EulerDiscreteScheduler, UniPCMultistepSched
 from noise_schedules import SCHEDULES
 from tiny_checkpoint import noise_schedulers
 
-from core.evaluation.drift import TARGETS, inference_grid, paired_probe, rolled_drift
+from core.evaluation.drift import TARGETS, paired_probe, rolled_drift
+from core.noise.grid import inference_grid
 from core.noise.prediction import KINDS
 from core.runs import journal
 

@@ -6,8 +6,8 @@ from analytic_flows import BentDenoiser, NoiseBlindOracle, Oracle, state_at
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from noise_schedules import SCHEDULES
 
-from core.evaluation.drift import inference_grid
 from core.evaluation.paths import free_running_path, teacher_forced_path
+from core.noise.grid import inference_grid
 from core.noise.prediction import KINDS
 from core.noise.schedule import NoiseSchedule
 from core.rollout.engine import roll

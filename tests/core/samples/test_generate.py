@@ -20,20 +20,20 @@ DRAWN = {"validation_prompts": PROMPTS, "num_validation_images": 2, "validation_
 
 
 @pytest.fixture
-def pipeline(one_thread, bases):
-    return StableDiffusion.load(str(bases["v_prediction"])).pipeline
+def family(one_thread, bases):
+    return StableDiffusion.load(str(bases["v_prediction"]))
 
 
-def drawn(pipeline, prompts=PROMPTS, seeds=(1, 2), recipe=RECIPE, on_step=lambda: None):
-    return list(generate(pipeline, prompts, seeds, recipe, on_step=on_step))
+def drawn(family, prompts=PROMPTS, seeds=(1, 2), recipe=RECIPE, on_step=lambda: None):
+    return list(generate(family, prompts, seeds, recipe, on_step=on_step))
 
 
 def pixels(sample):
     return np.array(sample.picture).astype(int)
 
 
-def test_every_prompt_is_drawn_with_every_seed(pipeline):
-    found = drawn(pipeline)
+def test_every_prompt_is_drawn_with_every_seed(family):
+    found = drawn(family)
     assert [(s.prompt_index, s.prompt, s.seed) for s in found] == [
         (0, PROMPTS[0], 1), (0, PROMPTS[0], 2), (1, PROMPTS[1], 1), (1, PROMPTS[1], 2),
     ]  # fmt: skip
@@ -41,49 +41,49 @@ def test_every_prompt_is_drawn_with_every_seed(pipeline):
     assert len({s.picture.tobytes() for s in found}) == 4
 
 
-def test_the_same_seed_gives_the_same_picture(pipeline):
+def test_the_same_seed_gives_the_same_picture(family):
     torch.manual_seed(1)
-    first = drawn(pipeline)
+    first = drawn(family)
     torch.manual_seed(2)
-    assert [s.picture.tobytes() for s in first] == [s.picture.tobytes() for s in drawn(pipeline)]
+    assert [s.picture.tobytes() for s in first] == [s.picture.tobytes() for s in drawn(family)]
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_picture_does_not_depend_on_its_batch(pipeline, batch):
-    together, apart = drawn(pipeline), drawn(pipeline, recipe=Recipe(3, 3.0, SIDE, batch=batch))
+def test_a_picture_does_not_depend_on_its_batch(family, batch):
+    together, apart = drawn(family), drawn(family, recipe=Recipe(3, 3.0, SIDE, batch=batch))
     assert [(s.prompt, s.seed) for s in together] == [(s.prompt, s.seed) for s in apart]
     assert max(np.abs(pixels(a) - pixels(b)).max() for a, b in zip(together, apart, strict=True)) <= 1
 
 
-def test_drawing_leaves_the_global_generator_alone(pipeline):
+def test_drawing_leaves_the_global_generator_alone(family):
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    drawn(pipeline)
+    drawn(family)
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_every_sampling_step_is_told(pipeline):
+def test_every_sampling_step_is_told(family):
     calls = []
-    drawn(pipeline, on_step=lambda: calls.append(1))
+    drawn(family, on_step=lambda: calls.append(1))
     assert len(calls) == RECIPE.steps
 
 
-def test_an_exception_within_a_step_ends_the_drawing(pipeline):
+def test_an_exception_within_a_step_ends_the_drawing(family):
     def stop():
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        drawn(pipeline, on_step=stop)
+        drawn(family, on_step=stop)
 
 
-def test_guidance_one_is_none(pipeline):
-    one, more = (drawn(pipeline, recipe=Recipe(3, guidance, SIDE))[0] for guidance in (1.0, 5.0))
+def test_guidance_one_is_none(family):
+    one, more = (drawn(family, recipe=Recipe(3, guidance, SIDE))[0] for guidance in (1.0, 5.0))
     assert not np.array_equal(pixels(one), pixels(more))
 
 
-def test_no_prompts_mean_no_pictures(pipeline):
-    assert drawn(pipeline, prompts=()) == []
+def test_no_prompts_mean_no_pictures(family):
+    assert drawn(family, prompts=()) == []
 
 
 def test_the_path_tells_step_prompt_and_seed(tmp_path):
@@ -118,7 +118,7 @@ def test_two_arms_start_from_the_same_pictures(trained):
 def test_step_zero_is_the_base_model(trained, bases):
     folder = trained(**DRAWN)
     recipe = Recipe(3, folder.config().validation.validation_guidance_scale, SIDE)
-    base = drawn(StableDiffusion.load(str(bases["v_prediction"])).pipeline, seeds=(42, 43), recipe=recipe)
+    base = drawn(StableDiffusion.load(str(bases["v_prediction"])), seeds=(42, 43), recipe=recipe)
     for sample in base:
         path = sample_path(folder.samples_dir, 0, sample)
         assert Image.open(path).tobytes() == sample.picture.tobytes()

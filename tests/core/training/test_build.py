@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_runs import ROLLOUT, reset_accelerate
 
-from core.evaluation.drift import inference_grid
+from core.noise.grid import inference_grid
 from core.runs import journal
 from core.runs.folder import RunFolder
 from core.training.build import Parts, build, make_accelerator

@@ -15,9 +15,9 @@ def drawn(monkeypatch) -> list[int]:
     """The seeds of every class picture that is drawn."""
     seeds, plain = [], class_images.generate
 
-    def generate(pipeline, prompts, asked, recipe, *, on_step):
+    def generate(family, prompts, asked, recipe, *, on_step):
         seeds.extend(asked)
-        yield from plain(pipeline, prompts, asked, recipe, on_step=on_step)
+        yield from plain(family, prompts, asked, recipe, on_step=on_step)
 
     monkeypatch.setattr(class_images, "generate", generate)
     return seeds

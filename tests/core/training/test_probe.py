@@ -29,7 +29,7 @@ def test_the_samples_of_the_last_step_are_those_that_the_finished_adapter_draws(
     family.network.eval()
     recipe = Recipe(config.validation.validation_num_inference_steps, 1.0, config.data.resolution)
     prompts = ["a sks cat", "a red sks cat", "a sks cat"]  # those of the pictures in their order
-    drawn = sample_latents(family.pipeline, prompts, [5, 6, 7], recipe, on_step=lambda: None)
+    drawn = sample_latents(family, prompts, [5, 6, 7], recipe, on_step=lambda: None)
     again = chain_scores(drawn, drawn, inference_steps=5, guidance=1.0)
     found = read_records(DriftRecord, folder.drift_path)[-1].chain
     assert found is not None

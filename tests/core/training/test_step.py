@@ -160,7 +160,7 @@ def test_guidance_asks_for_both_predictions_in_one_call():
 
     torch.manual_seed(0)
     network = TinyDenoiser(dropout=0.0)
-    options = step_options(guidance_scale=3.0, empty=torch.full((1, 1), -2.0))
+    options = step_options(guidance_scale=3.0, unprompted=lambda condition: torch.full_like(condition, -2.0))
     outcome = fresh_step(trainer_of(network, with_condition), batch_of(STEPS), options)
     assert seen == [[1.0] * 3 + [-2.0] * 3, [1.0] * 2 + [-2.0] * 2, [1.0, -2.0], [1.0] * 4]
     assert (outcome.calls, outcome.forwards) == (3, 12)

@@ -54,7 +54,7 @@ class Step:
         )  # fmt: skip
         rollout = self.case.options
         return StepOptions(
-            objective, rollout.mode, rollout.sampler, rollout.order, self.guidance_scale, empty=torch.zeros(1, 1)
+            objective, rollout.mode, rollout.sampler, rollout.order, self.guidance_scale, unprompted=torch.zeros_like
         )
 
     def batch(self) -> Batch:

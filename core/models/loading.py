@@ -1,0 +1,134 @@
+"""What all families share of loading: a folder or a hub id becomes a pipeline, or one sentence says why not."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError, safe_open
+from transformers.utils import logging as transformers_logging
+
+from core.errors import DataError, Problem
+from core.models.hub import hub_problem
+from core.regular import MEGABYTE, read_regular
+from core.shortage import is_out_of_memory, is_out_of_room
+
+_FOREIGN = (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError)
+"""What the libraries raise on files of a base model that make no sense."""
+_OPTION = "pretrained_model_name_or_path"
+
+
+def refused(rule: str) -> DataError:
+    """The error of a base model that is none: ``pretrained_model_name_or_path must <rule>``."""
+    return DataError([Problem(_OPTION, f"{_OPTION} must {rule}")])
+
+
+def load_pipeline(
+    kind: type[Any], path: str, revision: str | None, variant: str | None, *, parts: Sequence[str],
+    weighted: Sequence[str], advice: str, strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
+) -> Any:  # fmt: skip
+    """Reads a local diffusers folder, or a hub id where the hub can be reached, in float32.
+
+    Args:
+        kind: class of the pipeline.
+        path: of the folder, or the hub id.
+        revision: of a hub model.
+        variant: of the weight files.
+        parts: that a folder must have.
+        weighted: those of them whose weights are counted.
+        advice: what else to use, at the end of the sentences.
+        strangers: what to say of folders of some other pipeline classes, by class.
+        **options: for the pipeline's ``from_pretrained``.
+
+    Raises:
+        DataError: nothing at ``path`` loads as such a pipeline.
+    """
+    _check_folder(path, revision, kind.__name__, parts, strangers)
+    for logging in (diffusers_logging, transformers_logging):  # bars of milliseconds drown the log
+        logging.disable_progress_bar()
+    try:
+        pipeline = kind.from_pretrained(
+            path, revision=revision, variant=variant, dtype=torch.float32, use_safetensors=True, **options
+        )
+    except (*_FOREIGN, SafetensorError) as error:
+        if is_out_of_memory(error) or is_out_of_room(error):
+            raise  # the model is not to blame
+        problem = None if os.path.isdir(path) else hub_problem(path, error)
+        if problem is not None:
+            raise refused(f"{problem}; or {advice}") from error
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise refused(f"be a diffusers folder or a hub id in reach, got {path!r} ({first}); {advice}") from error
+    _check_weights(pipeline, path, weighted)
+    return pipeline
+
+
+def check_autoencoder(pipeline: Any, path: str, channels: int) -> None:
+    """Passes an autoencoder that goes with the network.
+
+    Args:
+        pipeline: that was loaded.
+        path: it was loaded from.
+        channels: of a latent that the network takes.
+
+    Raises:
+        DataError: its latents have another number of channels, or no scale.
+    """
+    config = pipeline.vae.config
+    gives, scale, shift = config["latent_channels"], config["scaling_factor"], config.get("shift_factor")
+    if channels != gives:
+        raise refused(f"have a network that takes the vae's {gives} channels, got {channels} in {path!r}")
+    if not isinstance(scale, int | float) or not 0 < scale < 1e6:
+        raise refused(f"have a vae whose scaling_factor is a number above 0, got {scale!r} in {path!r}")
+    if shift is not None and (not isinstance(shift, int | float) or not abs(shift) < 1e6):
+        raise refused(f"have a vae whose shift_factor is a number, got {shift!r} in {path!r}")
+    if config.get("latents_mean") is not None or config.get("latents_std") is not None:
+        raise refused(f"have a vae without latents_mean and latents_std, got {path!r}, whose vae has them")
+
+
+def _check_folder(
+    path: str, revision: str | None, kind: str, parts: Sequence[str], strangers: Mapping[str, str]
+) -> None:
+    folder, index = Path(path), Path(path) / "model_index.json"
+    looks_local = folder.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1
+    if looks_local and not os.path.exists(folder):
+        raise refused(f"be a folder that exists, got {path!r}; check the path")
+    if not os.path.isdir(folder):
+        return
+    if revision is not None:
+        rule = f"revision must be unset for a base model in a folder, which has only one, got {revision!r}"
+        raise DataError([Problem("revision", rule)])
+    if not index.is_file():
+        raise refused(f"be a diffusers folder with a model_index.json, got {path!r}, which has none")
+    try:
+        listed = json.loads(read_regular(index, MEGABYTE))
+    except (OSError, ValueError, RecursionError) as error:
+        raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json cannot be read") from error
+    if not isinstance(listed, dict):
+        raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json holds no object")
+    pipeline = listed.get("_class_name")
+    if pipeline != kind:
+        more = strangers.get(str(pipeline), "choose the family that it belongs to")
+        raise refused(f"be a {kind}, got {path!r}, a {pipeline}; {more}")
+    for name in parts:
+        if name not in listed or not (folder / name).is_dir():
+            raise refused(f"be a diffusers folder with a {name}, got {path!r}, which has none")
+
+
+def _check_weights(pipeline: Any, path: str, weighted: Sequence[str]) -> None:
+    """Refuses a folder whose files lack weights: the libraries draw those at random, and only say so in the log."""
+    for name in weighted if os.path.isdir(path) else ():
+        part = getattr(pipeline, name, None)
+        if part is None:  # left out of the folder, which the family allows
+            continue
+        keys: set[str] = set()
+        for file in Path(path, name).glob("*.safetensors"):
+            with safe_open(file, framework="pt") as opened:
+                keys.update(opened.keys())
+        wanted = sum(1 for _ in part.parameters())
+        if len(keys) < wanted:
+            got = f"got {path!r}, whose {name} has {len(keys)} of {wanted} tensors; fetch it again"
+            raise refused(f"be a diffusers folder with all of its weights, {got}")
