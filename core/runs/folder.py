@@ -85,6 +85,11 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def manifest_path(self) -> Path:
+        """Which pictures it is trained on, by content."""
+        return self.path / "manifest.json"
+
+    @property
     def status_path(self) -> Path:
         """Phase, step and heartbeat; replaced whole."""
         return self.path / "status.json"

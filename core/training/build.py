@@ -11,23 +11,22 @@ from accelerate.utils import ProjectConfiguration
 from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 
-from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.config.scheduled_sampling import reach_problem
 from core.config.supported import check_supported
-from core.data.dreambooth import Item, scan_folder
-from core.data.latents import LatentSet, encode
+from core.data.latents import LatentSet
 from core.errors import ConfigError, Problem
 from core.models.family import Family
 from core.rollout.reflexflow import ReflexFlow
+from core.runs.manifest import Entry
 from core.samples.load import load_base
 from core.training.adapter import add_adapter
 from core.training.batches import BatchStream, Source
-from core.training.candidates import group_prompts, posterior_over
-from core.training.class_images import class_items
+from core.training.candidates import posterior_over
 from core.training.controls import Control
 from core.training.objective import MIN_SNR_KINDS, Objective
 from core.training.report import Report
+from core.training.sources import encode_sources, instance_items
 from core.training.step import StepOptions
 from core.training.streams import stream
 
@@ -46,6 +45,7 @@ class Parts:
         stream: draws batches.
         options: of the step.
         probe: what the drift probe is made of.
+        manifest: which pictures it is trained on.
     """
 
     config: RunConfig
@@ -57,6 +57,7 @@ class Parts:
     stream: BatchStream
     options: StepOptions
     probe: "ProbeSet"
+    manifest: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,13 @@ def build(
         DataError: pictures, captions or the base model cannot be read.
     """
     _refuse(check_supported(config))
-    instance = list(scan_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt).items)
+    instance = instance_items(config)
     report.phase("loading", "loading the base model")
     family = load_base(config)
     _refuse(_model_problems(config, family))
     family.to(accelerator.device)
-    sources = _sources(config, family, instance, class_folder, report)
+    found = encode_sources(config, family, instance, class_folder, report)
+    sources = found.sources
     network, optimizer, scheduler = _adapted(config, family, accelerator)
     pictures = sources[0].pictures
     rollout = config.scheduled_sampling
@@ -144,7 +146,7 @@ def build(
         process=accelerator.process_index, processes=accelerator.num_processes, control=control,
     )  # fmt: skip
     probe = _probe(config, family, pictures)
-    return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe)
+    return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe, found.manifest)
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -205,34 +207,6 @@ def _objective(config: RunConfig, family: Family, sources: list[Source], device:
         m2=sets[0].latents.square().mean().item(), posterior=posterior,
         reflexflow=reflexflow_of(config, family.kind),
     )  # fmt: skip
-
-
-def _sources(
-    config: RunConfig, family: Family, instance: list[Item], class_folder: Path, report: Report
-) -> list[Source]:
-    def encoded(items: list[Item], what: str) -> LatentSet:
-        report.phase("caching", f"encoding {what} pictures", len(items), "picture")
-        return encode(
-            items, family.encode_pictures, family.encode_prompts, family.empty_condition,
-            resolution=config.data.resolution,
-            center_crop=config.data.center_crop, random_flip=config.data.random_flip, progress=report.progress,
-        )  # fmt: skip
-
-    sets, names = [encoded(instance, "instance")], [_names(instance)]
-    if config.data.with_prior_preservation:
-        drawn = class_items(config, family, class_folder, report)
-        sets.append(encoded(drawn, "class"))
-        names.append(_names(drawn))
-    groups = group_prompts(sets)
-    sources = [Source(sets[0], "order", "variant", 1.0, groups[0], names[0])]
-    if config.data.with_prior_preservation:
-        weight = config.data.prior_loss_weight
-        sources.append(Source(sets[1], "class_order", "class_variant", weight, groups[1], names[1]))
-    return sources
-
-
-def _names(items: list[Item]) -> tuple[str, ...]:
-    return tuple(item.name for item in items)
 
 
 def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tuple[nn.Module, Any, Any]:

@@ -10,6 +10,7 @@ from core.runs.cost import write_measured, write_predicted
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.lock import hold_training_lock
+from core.runs.manifest import check_manifest, write_manifest
 from core.runs.records import record_event
 from core.runs.status import live_process
 from core.runs.workspace import workspace_of
@@ -75,6 +76,10 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
     if status is not None:
         status.update(total=config.training.max_train_steps)
     parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator, control)
+    if checkpoint is not None:
+        check_manifest(folder, parts.manifest)
+    elif accelerator.is_main_process:
+        write_manifest(folder, parts.manifest)
     if config.scheduled_sampling.enabled and checkpoint is None:
         _predict_cost(folder, parts, report)
     loop = Loop(folder, parts, report)

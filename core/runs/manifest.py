@@ -1,0 +1,89 @@
+"""``manifest.json``: which pictures a run is trained on, by content. Written once, before its first step."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.errors import RunError
+from core.runs.files import parse_object, read_bounded, to_json, write_whole
+from core.runs.folder import RunFolder
+
+LARGEST = 1 << 27
+"""Bytes that are read of it; the largest sets have some ten thousand pictures of a few hundred bytes each."""
+NAMED = 5
+"""Differences that a sentence names."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of a run.
+
+    Attributes:
+        set: "instance" or "class".
+        file: name of the file, from its data folder on.
+        sha256: of the file.
+        width: pixels.
+        height: pixels.
+        prompt: it is trained with.
+        prompt_source: where that prompt comes from.
+        repeats: how often it comes in an epoch.
+        bucket: width and height that it is trained at, in pixels.
+    """
+
+    set: str
+    file: str
+    sha256: str
+    width: int
+    height: int
+    prompt: str
+    prompt_source: str
+    repeats: int
+    bucket: tuple[int, int]
+
+
+def write_manifest(folder: RunFolder, entries: Sequence[Entry]) -> None:
+    """Freezes what a run is trained on.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    write_whole(folder.manifest_path, to_json({"pictures": _rows(entries)}, indent=1), durable=True)
+
+
+def check_manifest(folder: RunFolder, entries: Sequence[Entry]) -> None:
+    """Passes pictures that are exactly those that the run began with: a resumed run is bit for bit an undisturbed one.
+
+    Raises:
+        RunError: they are others, or what the run began with cannot be told.
+    """
+    data = read_bounded(folder.manifest_path, LARGEST)
+    table = None if data is None else parse_object(data)
+    rows = None if table is None else table.get("pictures")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise RunError(f"{folder.manifest_path} must list the pictures that the run began with; train a new run")
+    found = _differences(rows, _rows(entries))
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        rule = "the pictures of a resumed run must be those that it began with, got "
+        raise RunError(f"{rule}{', '.join(found[:NAMED])}{more}; put them back as they were, or train a new run")
+
+
+def _rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    return [{**asdict(entry), "bucket": list(entry.bucket)} for entry in entries]
+
+
+def _differences(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
+    """In words, those of the first list in its order, then what is new."""
+    then, today = ({(row.get("set"), row.get("file")): row for row in rows} for rows in (before, now))
+    found = []
+    for name, row in then.items():
+        if name not in today:
+            found.append(f"{name[1]} missing")
+        elif row != today[name]:
+            found.append(f"{name[1]} with another {_what(row, today[name])}")
+    return found + [f"{name[1]} new" for name in today if name not in then]
+
+
+def _what(before: dict[str, Any], now: dict[str, Any]) -> str:
+    changed = [name for name in now if before.get(name) != now[name]]
+    return "content" if "sha256" in changed else (changed[0].replace("_", " ") if changed else "description")

@@ -1,0 +1,87 @@
+"""The pictures of a training: found, encoded, and listed for the manifest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config.paths import resolve_path
+from core.config.run import RunConfig
+from core.data.digest import file_digest
+from core.data.dreambooth import Item, scan_folder
+from core.data.latents import LatentSet, encode
+from core.models.family import Family
+from core.runs.manifest import Entry
+from core.training.batches import Source
+from core.training.candidates import group_prompts
+from core.training.class_images import class_items
+from core.training.report import Report
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a training is fed with.
+
+    Attributes:
+        sources: the instance pictures, then the class pictures where prior preservation is on.
+        manifest: a row for each picture.
+    """
+
+    sources: list[Source]
+    manifest: tuple[Entry, ...]
+
+
+def instance_items(config: RunConfig) -> list[Item]:
+    """The subject's pictures; nothing heavy is loaded for it.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    return list(scan_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt).items)
+
+
+def encode_sources(
+    config: RunConfig, family: Family, instance: list[Item], class_folder: Path, report: Report
+) -> Pictures:
+    """Encodes the instance pictures, and the class pictures where prior preservation is on.
+
+    Args:
+        config: of the run.
+        family: the base model, without an adapter.
+        instance: from :func:`instance_items`.
+        class_folder: the workspace's folder for class pictures.
+        report: phases and progress.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    sets = {"instance": instance}
+    encoded = [_encoded(config, family, instance, "instance", report)]
+    if config.data.with_prior_preservation:
+        sets["class"] = class_items(config, family, class_folder, report)
+        encoded.append(_encoded(config, family, sets["class"], "class", report))
+    groups = group_prompts(encoded)
+    sources = [Source(encoded[0], "order", "variant", 1.0, groups[0], _names(instance))]
+    if config.data.with_prior_preservation:
+        weight = config.data.prior_loss_weight
+        sources.append(Source(encoded[1], "class_order", "class_variant", weight, groups[1], _names(sets["class"])))
+    rows = [_entry(name, item, config.data.resolution) for name, items in sets.items() for item in items]
+    return Pictures(sources, tuple(rows))
+
+
+def _encoded(config: RunConfig, family: Family, items: list[Item], what: str, report: Report) -> LatentSet:
+    report.phase("caching", f"encoding {what} pictures", len(items), "picture")
+    return encode(
+        items, family.encode_pictures, family.encode_prompts, family.empty_condition,
+        resolution=config.data.resolution, center_crop=config.data.center_crop,
+        random_flip=config.data.random_flip, progress=report.progress,
+    )  # fmt: skip
+
+
+def _names(items: list[Item]) -> tuple[str, ...]:
+    return tuple(item.name for item in items)
+
+
+def _entry(name: str, item: Item, resolution: int) -> Entry:
+    return Entry(
+        set=name, file=item.name, sha256=file_digest(item.path), width=item.width, height=item.height,
+        prompt=item.prompt, prompt_source=item.prompt_source, repeats=item.repeats, bucket=(resolution, resolution),
+    )  # fmt: skip
