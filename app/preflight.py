@@ -10,6 +10,7 @@ from app.datasets import advice, count_text, read_folder
 from app.design import Design, allowed
 from app.measured import cost_finding, level_finding
 from app.space import run_bytes, size_text
+from core.config.launching import launch_problems
 from core.config.paths import EMBEDDED_BASES, model_folder, resolve_path
 from core.config.run import RunConfig
 from core.config.supported import check_supported
@@ -49,7 +50,7 @@ def preflight(
 
 
 def _supported(config: RunConfig) -> Check:
-    problems = check_supported(config)
+    problems = [*check_supported(config), *launch_problems(config)]
     if problems:
         return Check("fail", "Supported", "; ".join(problem.message for problem in problems))
     return Check("pass", "Supported", "This version can train these settings.")

@@ -24,6 +24,7 @@ from app.shared import once
 from app.votes import Ballots
 from core.config.files import parse_json
 from core.config.flat import split
+from core.config.launching import launch_problems
 from core.config.presets import DEFAULT_PRESET, Preset, list_presets, load_preset, resolve_config, save_preset, slug
 from core.config.run import RunConfig
 from core.config.supported import check_supported
@@ -134,7 +135,7 @@ class Workbench:
         Raises:
             WorkbenchError: If this version cannot train it, or a folder cannot be written.
         """
-        problems = check_supported(config)
+        problems = [*check_supported(config), *launch_problems(config)]
         if problems:
             raise ConfigError(problems)
         if mode == "ab":
@@ -206,7 +207,7 @@ class Workbench:
         Raises:
             WorkbenchError: If this version cannot train it, or something else is in progress.
         """
-        problems = check_supported(config)
+        problems = [*check_supported(config), *launch_problems(config)]
         if problems:
             raise ConfigError(problems)
         self.workspace.check_there()

@@ -50,11 +50,12 @@ def parse_changes(pairs: list[str] | None) -> dict[str, str]:
 
 def checked_config(source: str, base: str, changes: list[str] | None, root: Path | None):
     """The checked configuration; what this version cannot train is refused here."""
+    from core.config.launching import launch_problems
     from core.config.presets import resolve_config
     from core.config.supported import check_supported
 
     config = resolve_config(source, base=base, overrides=parse_changes(changes), workspace=open_workspace(root).root)
-    problems = check_supported(config)
+    problems = [*check_supported(config), *launch_problems(config)]
     if problems:
         raise ConfigError(problems)
     return config

@@ -71,7 +71,10 @@ def resume(
 
 
 def _train(folder, *, resume: bool) -> None:
+    from core.runs.processes import launch_instead
     from core.runs.status import derive_state
+
+    launch_instead(folder, "resume" if resume else "run")
     from core.training.run import train as train_run
 
     def say() -> None:

@@ -14,7 +14,9 @@ EMBEDDED_BASES: Mapping[str, Path] = MappingProxyType(
 )
 """Base models that ship with the project: the name that the option takes, and its folder. Both are the same small
 denoiser, the first variance preserving (v_prediction), the second flow matching."""
-PATH_OPTIONS = frozenset({"pretrained_model_name_or_path", "instance_data_dir", "class_data_dir"})
+PATH_OPTIONS = frozenset(
+    {"pretrained_model_name_or_path", "instance_data_dir", "class_data_dir", "accelerate_config_path"}
+)
 """Flat names of the options that can name a file or folder."""
 
 

@@ -27,6 +27,21 @@ class TrainingOptions(Block):
         ge=1,
         le=1024,
     )
+    num_processes: int = option(
+        1,
+        "Processes that train together, a device each, under accelerate launch; multiplies the effective batch. 1 "
+        "takes as many as a launcher of your own starts.",
+        label="Processes",
+        unit="processes",
+        ge=1,
+        le=1024,
+    )
+    accelerate_config_path: Text | None = option(
+        None,
+        "File that accelerate config wrote, for what num_processes does not say, such as several machines; a copy is "
+        "frozen into the run. FSDP and DeepSpeed are refused: each process needs the whole network.",
+        label="Accelerate config",
+    )
     gradient_checkpointing: bool = option(
         False,
         "Recomputes activations in the backward pass: much less memory, about a third more time per step.",

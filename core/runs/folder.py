@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from core.config.paths import resolve_path
 from core.config.presets import load_config, save_config
 from core.config.run import RunConfig
 from core.errors import RunError
@@ -60,6 +61,8 @@ class RunFolder:
             folder.checkpoints_dir.mkdir()
             facts = {"title": title_text(name), "created": time.time(), **meta}
             write_whole(folder.meta_path, to_json(facts, indent=2), durable=True)
+            if config.training.accelerate_config_path is not None:
+                shutil.copyfile(resolve_path(config.training.accelerate_config_path), folder.accelerate_path)
             save_config(config, folder.config_path)
         except OSError as error:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -148,6 +151,16 @@ class RunFolder:
     def exit_path(self) -> Path:
         """How that process ended."""
         return self.path / "exit.json"
+
+    @property
+    def failure_path(self) -> Path:
+        """Why another process than the main one failed."""
+        return self.path / "failure.json"
+
+    @property
+    def accelerate_path(self) -> Path:
+        """The frozen copy of accelerate's configuration, where the run has one."""
+        return self.path / "accelerate.yaml"
 
     @property
     def stop_path(self) -> Path:

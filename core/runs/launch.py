@@ -15,6 +15,7 @@ from pathlib import Path
 from core.config.paths import PROJECT_ROOT
 from core.errors import RunError, reason_of
 from core.runs.explain import cause, hint
+from core.runs.failure import Failure, read_failure
 from core.runs.files import cannot_write
 from core.runs.folder import RunFolder
 from core.runs.liveness import Exit, Identity, read_identity, write_exit, write_process
@@ -46,7 +47,7 @@ def forget_last_life(folder: RunFolder) -> None:
     if launched is not None and launched.alive():
         return
     requests = [folder.stop_path, folder.pause_path, folder.save_path, folder.sample_path]
-    stale = [*requests, folder.exit_path, *([] if launched is None else [folder.process_path])]
+    stale = [*requests, folder.exit_path, folder.failure_path, *([] if launched is None else [folder.process_path])]
     for path in stale:
         try:
             path.unlink(missing_ok=True)
@@ -145,7 +146,9 @@ def settle(folder: RunFolder, exited: Exit) -> None:
     if os.path.exists(folder.stop_path):
         said = replace(status, phase="stopped", message=f"stopped: the process {exited.words} before it could save")
     else:
-        said = replace(status, phase="failed", error=cause(folder, exited, status.phase), hint=hint(exited))
+        failed = read_failure(folder)
+        word = Failure(cause(folder, exited, status.phase), hint(exited)) if failed is None else failed
+        said = replace(status, phase="failed", error=word.error, hint=word.hint)
     write_status(folder, said, durable=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from core.runs.adapter_check import adapter_problem
 from core.runs.clock import Moment
 from core.runs.explain import cause, hint, with_log
+from core.runs.failure import read_failure
 from core.runs.fields import MOST
 from core.runs.files import is_missing, is_number, parse_object, read_bounded, to_json, write_whole
 from core.runs.folder import RunFolder
@@ -230,7 +231,7 @@ def _label(folder: RunFolder, status: Status, exited: Exit | None, working: bool
         return status.phase
     if os.path.exists(folder.stop_path):
         return "stopped"
-    return "lost" if exited is None else "failed"
+    return "lost" if exited is None and read_failure(folder) is None else "failed"
 
 
 def _words(folder: RunFolder, label: Label, status: Status, exited: Exit | None) -> tuple[str, str | None]:
@@ -248,6 +249,9 @@ def _words(folder: RunFolder, label: Label, status: Status, exited: Exit | None)
         return "stopped before it could save", status.hint
     if label == "failed" and status.error is not None:
         return status.error, status.hint
+    word = read_failure(folder) if label == "failed" else None
+    if word is not None:
+        return word.error, word.hint
     if label == "failed" and exited is not None:
         return cause(folder, exited, status.phase), status.hint if status.hint is not None else hint(exited)
     return status.message if status.message else status.phase.replace("_", " "), status.hint

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration
+from accelerate.utils import InitProcessGroupKwargs, ProjectConfiguration
 from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ from core.training.batches import BatchStream, Source
 from core.training.candidates import posterior_over
 from core.training.controls import Control
 from core.training.objective import MIN_SNR_KINDS, Objective
+from core.training.others import PATIENCE
 from core.training.report import Report
 from core.training.sources import encode_sources, instance_items
 from core.training.step import StepOptions
@@ -101,6 +102,8 @@ def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator
         mixed_precision=precision,
         gradient_accumulation_steps=config.training.gradient_accumulation_steps,
         log_with=None if tracker == "none" or logs is None else tracker,
+        cpu=not torch.accelerator.is_available(),  # without it several processes on the CPU would not find each other
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         project_config=ProjectConfiguration(logging_dir=None if logs is None else str(logs)),
     )
 
@@ -127,7 +130,8 @@ def build(
     family = load_base(config)
     _refuse(_model_problems(config, family))
     family.to(accelerator.device)
-    found = encode_sources(config, family, instance, class_folder, report)
+    with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
+        found = encode_sources(config, family, instance, class_folder, report)
     sources = found.sources
     network, optimizer, scheduler = _adapted(config, family, accelerator)
     pictures = sources[0].pictures

@@ -6,6 +6,7 @@ from core.errors import RunError, WorkbenchError
 from core.runs.files import cannot_write
 from core.runs.remedies import remedy_for
 from core.shortage import is_out_of_memory, is_out_of_room
+from core.training.others import PATIENCE, lost_contact
 
 LENGTH = 300
 """Characters of a library's own words that a sentence quotes."""
@@ -22,6 +23,10 @@ def told(error: BaseException, log: Path) -> WorkbenchError | None:
         return error
     if isinstance(error, OSError) and is_out_of_room(error):
         return cannot_write(log if error.filename is None else Path(str(error.filename)), error)
+    if lost_contact(error):
+        hours = PATIENCE.total_seconds() / 3600
+        rule = f"the processes of a training must hear of each other within {hours:g} h, but one is gone or silent"
+        return RunError(f"{rule} ({_words(error)})")
     if is_out_of_memory(error):
         return RunError(f"the training must fit into memory, but this machine is out of memory ({_words(error)})")
     return None

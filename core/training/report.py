@@ -7,11 +7,13 @@ from types import TracebackType
 from tqdm import tqdm
 
 from core.errors import RunError
+from core.runs.failure import read_failure, write_failure
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.process import stop_requested
 from core.runs.status import Phase
 from core.training.failures import hint_for, told
+from core.training.others import lost_contact
 
 
 class Stopped(Exception):
@@ -106,11 +108,12 @@ class Report:
 class recorded(contextlib.AbstractContextManager):
     """Whatever ends the block is written down as the run's last word; the exception goes on, ``Stopped`` does not.
 
-    A failure that is recognised goes on as a ``RunError`` with a sentence, and what to do about it as its note.
+    A failure that is recognised goes on as a ``RunError`` with a sentence, and what to do about it as its note. Of
+    several processes the main one has the status; another one leaves word of its failure in the folder.
     """
 
-    def __init__(self, status: StatusWriter | None):
-        self.status = status
+    def __init__(self, status: StatusWriter | None, folder: RunFolder | None = None, process: int = 0):
+        self.status, self.folder, self.process = status, folder, process
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -119,6 +122,8 @@ class recorded(contextlib.AbstractContextManager):
             self._say("stopped", message="stopped on request")
             return isinstance(error, Stopped)
         if error is not None and not isinstance(error, SystemExit):
+            if self.status is None and self.folder is not None and lost_contact(error) and stop_requested(self.folder):
+                return True  # the main process stopped while this one waited for it
             self._fail(error)
         return False
 
@@ -126,6 +131,8 @@ class recorded(contextlib.AbstractContextManager):
         log = Path("the log") if self.status is None else self.status.folder.log_path
         known, hint = told(error, log), hint_for(error)
         sentence = f"{type(error).__name__}: {error}" if known is None else str(known)
+        if self.folder is not None:
+            sentence, hint = self._shared(sentence, hint, lost=lost_contact(error))
         self._say("failed", error=sentence, hint=hint)
         if known is None:
             return
@@ -133,6 +140,15 @@ class recorded(contextlib.AbstractContextManager):
             known.add_note(f"what to do: {hint}")
         if known is not error:
             raise known from error
+
+    def _shared(self, sentence: str, hint: str | None, *, lost: bool) -> tuple[str, str | None]:
+        """Among several processes: the word of the one that failed first, where this one only lost it."""
+        assert self.folder is not None
+        if self.process > 0 and not lost:
+            with contextlib.suppress(RunError):  # a full disk: the log has the sentence too
+                write_failure(self.folder, self.process, sentence, hint)
+        first = read_failure(self.folder) if lost else None
+        return (sentence, hint) if first is None else (first.error, first.hint)
 
     def _say(self, phase: Phase, **words: str | None) -> None:
         if self.status is None or self.status.status.final:

@@ -5,12 +5,15 @@ from contextlib import closing
 
 import psutil
 
-from core.errors import RunError
+from core.config.run import RunConfig
+from core.errors import ConfigError, Problem, RunError
 from core.runs.cost import write_measured, write_predicted
+from core.runs.files import is_missing
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
 from core.runs.lock import hold_training_lock
 from core.runs.manifest import check_manifest, write_manifest
+from core.runs.processes import is_launched
 from core.runs.records import record_event
 from core.runs.status import live_process
 from core.runs.workspace import workspace_of
@@ -20,6 +23,7 @@ from core.training.dry_run import measure
 from core.training.environment import write_environment
 from core.training.interrupts import heard
 from core.training.loop import Loop, latest_checkpoint
+from core.training.others import end_with_launcher
 from core.training.report import Report, recorded
 from core.training.tracking import tracked
 
@@ -38,7 +42,9 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
             begun, or is in progress, is left alone.
         KeyboardInterrupt: Ctrl-C ended it, which is written down too.
     """
-    main = os.environ.get("RANK", "0") == "0"
+    process = int(os.environ.get("RANK", "0"))
+    main = process == 0
+    end_with_launcher()
     if main:  # the others find the main process at work, and must
         _check_start(folder, resume)
     arm = folder.meta().get("arm")
@@ -46,7 +52,7 @@ def train(folder: RunFolder, *, resume: bool = False) -> None:
     workspace = workspace_of(folder.path)
     report = Report(folder, status)
     is_over = False
-    with recorded(status), closing(report), heard(folder, main=main) as interrupts:
+    with recorded(status, folder, process), closing(report), heard(folder, main=main) as interrupts:
         if main:
             with hold_training_lock(workspace.root, workspace.identifier(folder)):
                 _train(folder, report, status, resume)
@@ -71,6 +77,7 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
     control = control_of(config, folder)
     checkpoint = latest_checkpoint(folder) if resume else None
     accelerator = make_accelerator(config, folder.logs_dir)
+    _check_processes(config, folder, accelerator.num_processes)
     if accelerator.is_main_process:
         write_environment(folder, accelerator, resumed=checkpoint is not None)
     if status is not None:
@@ -94,6 +101,19 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
         write_measured(folder)
     if status is not None:
         status.finish("done", message=f"{loop.step} steps, adapter saved")
+
+
+def _check_processes(config: RunConfig, folder: RunFolder, processes: int) -> None:
+    """Refuses a launch that is not what the configuration asks for."""
+    asked, problems = config.training.num_processes, []
+    if asked not in (1, processes):
+        rule = f"num_processes must be the number of processes that were launched ({processes}), got {asked}"
+        problems.append(Problem("num_processes", f"{rule}; start the run by `python -m core run`"))
+    if not is_launched() and not is_missing(folder.accelerate_path):
+        rule = "accelerate_config_path must be unset where no launcher started this process"
+        problems.append(Problem("accelerate_config_path", f"{rule}; start the run by `python -m core run`"))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _predict_cost(folder: RunFolder, parts: Parts, report: Report) -> None:

@@ -108,6 +108,8 @@ CASES = {
     "caption_dropout": Case(1.0, ("loss",), ("items",)),
     "train_batch_size": Case(3, ("items", "loss")),
     "gradient_accumulation_steps": Case(2, ("items", "loss", "adapter")),
+    "num_processes": Case(2, refused="num_processes must be the number of processes that were launched"),
+    "accelerate_config_path": Case("ACCELERATE", refused="accelerate_config_path must be unset where no launcher"),
     "gradient_checkpointing": Case(True, ("recomputed",), ("loss", "adapter")),
     "learning_rate": Case(1e-3, ("lr", "adapter")),
     "lr_scheduler": Case("linear", ("lr", "adapter")),
@@ -186,7 +188,9 @@ def seen(bases, pictures, tmp_path_factory):
     classes.mkdir()
     for seed in range(4):
         save_picture(classes / f"{seed}.png", 90 + seed)
-    places = {"CLASS": str(classes), "OTHER": str(other)}
+    accelerate = root / "accelerate.yaml"
+    accelerate.write_text("distributed_type: MULTI_GPU")
+    places = {"CLASS": str(classes), "OTHER": str(other), "ACCELERATE": str(accelerate)}
 
     def look(base: str = "v_prediction", **changes) -> Seen:
         changes = {"max_train_steps": 2, **changes}

@@ -17,11 +17,8 @@ PREFIX = "scheduled_sampling_"
 
 def in_two_processes(folder: RunFolder) -> None:
     """A process that waits for ever for the other one ends the test."""
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-        "-m", "core", "run", str(folder.path),
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command = [sys.executable, "-m", "core", "run", str(folder.path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -29,11 +26,17 @@ def in_two_processes(folder: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("base", "changes"),
     [
-        ("v_prediction", {f"{PREFIX}mode": "visited", "gradient_accumulation_steps": 2}),
+        pytest.param(
+            "v_prediction", {f"{PREFIX}mode": "visited", "gradient_accumulation_steps": 2}, marks=pytest.mark.faults
+        ),
         ("flow_matching", {f"{PREFIX}mode": "visited"}),
-        ("flow_matching", {}),
+        pytest.param("flow_matching", {}, marks=pytest.mark.faults),
+        pytest.param("v_prediction", {f"{PREFIX}guidance_scale": 2.0}, marks=pytest.mark.faults),
+        pytest.param(
+            "v_prediction", {"with_prior_preservation": True, "class_prompt": "a cat"}, marks=pytest.mark.faults
+        ),
     ],
-    ids=["visited", "visited-reflexflow", "fresh-reflexflow"],
+    ids=["visited", "visited-reflexflow", "fresh-reflexflow", "fresh-guidance", "class-pictures"],
 )
 def test_two_processes_train_what_one_does(one_thread, config, runs_dir, base, changes):
     # with a large epsilon a step is proportional to its gradient: Adam would blow the rounding of tiny ones up
@@ -41,7 +44,7 @@ def test_two_processes_train_what_one_does(one_thread, config, runs_dir, base, c
     given = {**ROLLOUT, f"{PREFIX}probability": 0.6, **in_proportion, **changes}
     one = RunFolder.create(runs_dir, "one", config(base, train_batch_size=4, **given))
     run(one)
-    two = RunFolder.create(runs_dir, "two", config(base, train_batch_size=2, **given))
+    two = RunFolder.create(runs_dir, "two", config(base, train_batch_size=2, num_processes=2, **given))
     in_two_processes(two)
     assert read_status(two).phase == "done"
     assert {line["items"] for line in metrics(one)} == {2 * line["items"] for line in metrics(two)}

@@ -1,0 +1,75 @@
+"""With how many processes a run is trained, and accelerate's own configuration file that says the rest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.config.files import LARGEST
+from core.config.paths import resolve_path
+from core.config.run import RunConfig
+from core.config.spec import show_value
+from core.errors import Problem, reason_of, unreadable
+from core.regular import TooLarge, read_regular
+
+FILE = "accelerate_config_path"
+WHOLE = ("NO", "MULTI_CPU", "MULTI_GPU", "MULTI_NPU", "MULTI_XPU", "MULTI_MLU", "MULTI_MUSA", "MULTI_SDAA", "MULTI_HPU")
+"""Kinds of accelerate launches in which each process holds the whole network."""
+WHY_WHOLE = (
+    "each process needs the whole network, for rollouts of different lengths and for samples that one process draws"
+)
+
+
+def launch_problems(config: RunConfig) -> list[Problem]:
+    """What is wrong with the file that accelerate is to launch with; to be asked before it is frozen into a run."""
+    text = config.training.accelerate_config_path
+    if text is None:
+        return []
+    path = resolve_path(text)
+    try:
+        table = read_accelerate_file(path)
+    except OSError as error:
+        if isinstance(error, TooLarge):
+            return [Problem(FILE, f"{FILE} must be a file of accelerate's, but {reason_of(error)}")]
+        return [unreadable(FILE, path, error)]
+    except ValueError as error:
+        return [Problem(FILE, f"{FILE} must be a file that `accelerate config` writes, got {path}: {error}")]
+    return [Problem(FILE, f"{FILE} must {rule}") for rule in _rules(table, config)]
+
+
+def read_accelerate_file(path: Path) -> dict[str, Any]:
+    """What a file that ``accelerate config`` wrote says.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no YAML, or no table of it.
+    """
+    try:
+        table = yaml.safe_load(read_regular(path, LARGEST).decode("utf-8"))
+    except yaml.YAMLError:
+        raise ValueError("it is no YAML") from None
+    if not isinstance(table, dict) or "distributed_type" not in table:
+        raise ValueError("it has no distributed_type")
+    return table
+
+
+def _rules(table: Mapping[str, Any], config: RunConfig) -> list[str]:
+    training, found = config.training, []
+    kind = str(table["distributed_type"])
+    if kind not in WHOLE:
+        found.append(f"have distributed_type NO, MULTI_CPU or MULTI_GPU, got {kind}: {WHY_WHOLE}")
+    processes = table.get("num_processes", -1)
+    if processes not in (-1, training.num_processes):
+        found.append(
+            f"have num_processes = {training.num_processes} as the option, or -1, got {show_value(processes)}; "
+            "set num_processes"
+        )
+    precision = table.get("mixed_precision", training.mixed_precision)
+    precision = "no" if precision is False else precision  # YAML reads a bare no so
+    if precision != training.mixed_precision:
+        found.append(
+            f"have mixed_precision = {training.mixed_precision} as the option, or none, got {show_value(precision)}; "
+            "set mixed_precision"
+        )
+    return found
