@@ -16,6 +16,7 @@ BENCHES: dict[str, str] = {
     "compare": "core.bench.compare:measure",
     "curves": "core.bench.curves:measure",
     "load": "core.bench.load:measure",
+    "script": "core.bench.script:measure",
 }
 """Name to the function that measures and prints."""
 
