@@ -6,6 +6,7 @@ from collections.abc import Callable
 from core.cli import (  # noqa: F401  each adds its commands
     control,
     doctor,
+    exporting,
     facts,
     inspecting,
     judging,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import secrets
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,8 @@ from app.samples import samples_of
 from app.serve import publish_reports
 from core.errors import WorkbenchError
 from core.report.export import export_report
-from core.runs.files import cannot_write, make_folder, write_whole
+from core.runs.files import make_folder, write_whole
+from core.runs.swap import zipped
 from core.samples.compare import Row, comparison_sheet
 
 HELP = (
@@ -89,7 +87,7 @@ def make_report(parts: Parts, picked: list[str] | None) -> list[Any]:
         return [empty("No report: choose one experiment."), gr.skip()]
     try:
         folder = export_report(chosen.experiment, reports_dir(parts) / chosen.experiment.name)
-        path = _zipped(folder)
+        path = zipped(folder)
     except WorkbenchError as error:
         return _problem(error)
     publish_reports(path.parent)
@@ -135,17 +133,6 @@ def reports_dir(parts: Parts) -> Path:
 
 def _name(chosen: Chosen) -> str:
     return chosen.entries[0].selection.name if len(chosen.entries) == 1 else "runs"
-
-
-def _zipped(folder: Path) -> Path:
-    """The folder as one file beside it, made aside: nobody downloads a part of it."""
-    path, aside = folder.with_suffix(".zip"), folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    try:
-        os.replace(shutil.make_archive(str(aside), "zip", folder.parent, folder.name), path)
-    except OSError as error:
-        aside.with_suffix(".zip").unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
-    return path
 
 
 def _problem(error: WorkbenchError) -> list[Any]:

@@ -1,7 +1,6 @@
 """The report of an experiment: one folder that opens from disk without a server and says nothing of this machine."""
 
 import contextlib
-import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,8 @@ from core.report.manifest import Shown, manifest
 from core.report.page import Content, page
 from core.report.plots import draw_plots
 from core.runs.experiment_folder import ArmRun, Experiment
-from core.runs.files import cannot_write, make_folder, read_object, to_json
+from core.runs.files import to_json
+from core.runs.swap import replacing, require_own
 from core.samples.compare import Row, comparison_sheet
 from core.samples.found import Spot, find_samples
 
@@ -46,37 +46,17 @@ def export_report(experiment: Experiment, out: Path, *, view: View = "steps") ->
     out = Path(out).absolute()
     if not experiment.arms:
         raise RunError(f"{experiment.name} must be an experiment with arms, got none that can be read")
-    _check_free(out)
-    make_folder(out.parent)
-    token = secrets.token_hex(4)
-    aside, old = out.with_name(f".{out.name}-{token}"), out.with_name(f".{out.name}-{token}-old")
-    try:
-        _write(experiment, aside, view)
-        if out.exists():
-            out.rename(old)
-        aside.rename(out)
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if out.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        elif old.exists():
-            old.rename(out)
+    require_own(out, MARKER, KIND, "report")
+    with replacing(out) as folder:
+        _write(experiment, folder, view)
     return out
-
-
-def _check_free(out: Path) -> None:
-    is_report = (read_object(out / MARKER) or {}).get("kind") == KIND
-    if out.exists() and not is_report and not (out.is_dir() and not any(out.iterdir())):
-        raise RunError(f"--out must be a new folder or an earlier report, got {out}; choose another name")
 
 
 def _write(experiment: Experiment, folder: Path, view: View) -> None:
     arms = experiment.arms
     judged = judge_experiment(experiment, view)
     for name in ("pictures", "plots", "data"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir()
     for arm in arms:
         _copy_pictures(arm, folder / "pictures" / arm.run.name)
     shown = [Shown(arm.label, arm.arm, arm.seed, arm.run) for arm in arms]
