@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from core.cli import (  # noqa: F401  each adds its commands
+    caching,
     control,
     doctor,
     exporting,

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,11 +11,9 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
+from core.data.crops import Cut, cuts
 from core.data.dreambooth import Item
 from core.data.pictures import read_picture
-
-CROPS = 4
-"""How many crops of a picture that is not square are cached when crops are not centred."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class LatentSet:
         latents: every cached variant of every picture, scaled.
         first: index of each picture's first variant in ``latents``.
         variants: how many variants each picture has (crops × sides).
+        framing: how each variant was cut, see :meth:`core.data.crops.Cut.framing`, pixels.
         prompt: index of each picture's prompt in ``conditions``.
         conditions: one row for each distinct prompt.
         empty: the condition without a prompt, for caption dropout.
@@ -34,6 +35,7 @@ class LatentSet:
     latents: Float[Tensor, "variants c h w"]
     first: Int[Tensor, "pictures"]
     variants: Int[Tensor, "pictures"]
+    framing: Int[Tensor, "variants 6"]
     prompt: Int[Tensor, "pictures"]
     conditions: Tensor
     empty: Tensor
@@ -64,20 +66,17 @@ def to_tensor(picture: Image.Image) -> Float[Tensor, "3 height width"]:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def crops(picture: Image.Image, resolution: int, center_crop: bool) -> list[Image.Image]:
-    """Squares as wide as the shorter side, scaled to ``resolution``.
+class Keep(Protocol):
+    """Gives what ``make`` makes from these facts, or made before."""
 
-    Centred, or at :data:`CROPS` evenly spaced places from one end to the other. A square picture has one crop.
-    """
-    side = min(picture.size)
-    room = max(picture.size) - side
-    places = [0.5] if center_crop or room == 0 else np.linspace(0, 1, min(CROPS, room + 1)).tolist()
-    cut = []
-    for place in places:  # cropped while it is scaled: a picture of 1 × 10,000 pixels never becomes a huge one
-        left, top = (picture.width - side) * place, (picture.height - side) * place
-        box = (left, top, left + side, top + side)
-        cut.append(picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
-    return cut
+    def __call__(self, facts: tuple, make: Callable[[], Tensor]) -> Tensor:
+        """The tensor in float32."""
+        ...
+
+
+def made_anew(facts: tuple, make: Callable[[], Tensor]) -> Tensor:
+    """Keeps nothing."""
+    return make().float()
 
 
 def encode(
@@ -90,8 +89,14 @@ def encode(
     center_crop: bool,
     random_flip: bool,
     progress: Callable[[int, int], None],
+    contents: Sequence[str] | None = None,
+    keep_pictures: Keep = made_anew,
+    keep_prompts: Keep = made_anew,
 ) -> LatentSet:
     """Encodes every variant of every picture and every distinct prompt.
+
+    The variants of one picture are encoded together, and each prompt alone: what comes out of one never depends, in its
+    last bits, on which others had to be encoded.
 
     Args:
         items: the pictures, in the order that the data stream indexes.
@@ -102,24 +107,39 @@ def encode(
         center_crop: one centred crop, instead of several along the longer side.
         random_flip: cache the mirrored picture too.
         progress: called with (pictures done, pictures in all).
+        contents: digest of each picture's file, by which ``keep_pictures`` knows it; None where nothing is kept.
+        keep_pictures: gives latents that were encoded before.
+        keep_prompts: gives conditions that were encoded before.
     """
-    latents, first, variants = [], [], []
+    latents, framing = [], []
+    size = (resolution, resolution)
     for index, item in enumerate(items):
-        pictures = [to_tensor(crop) for crop in crops(read_picture(item.path), resolution, center_crop)]
-        if random_flip:
-            pictures += [picture.flip(-1) for picture in pictures]
-        first.append(sum(variants))
-        variants.append(len(pictures))
-        latents.append(encode_pictures(torch.stack(pictures)).float())
+        placed = cuts((item.width, item.height), size, center_crop)
+        facts = ("picture", None if contents is None else contents[index], size, center_crop, random_flip)
+        latents.append(keep_pictures(facts, partial(_variants, item, placed, random_flip, encode_pictures)))
+        sides = (False, True) if random_flip else (False,)
+        framing += [cut.framing(mirrored=mirrored) for mirrored in sides for cut in placed]
         progress(index + 1, len(items))
     prompts = tuple(dict.fromkeys(item.prompt for item in items))
+    variants = torch.tensor([len(each) for each in latents])
     return LatentSet(
         latents=torch.cat(latents),
-        first=torch.tensor(first),
-        variants=torch.tensor(variants),
+        first=variants.cumsum(0) - variants,
+        variants=variants,
+        framing=torch.tensor(framing),
         prompt=torch.tensor([prompts.index(item.prompt) for item in items]),
-        conditions=encode_prompts(prompts),
-        empty=empty_condition(),
+        conditions=torch.cat([keep_prompts(("prompt", text), partial(encode_prompts, [text])) for text in prompts]),
+        empty=keep_prompts(("empty",), empty_condition),
         prompts=prompts,
         repeats=torch.tensor([item.repeats for item in items]),
     )
+
+
+def _variants(
+    item: Item, placed: Sequence[Cut], random_flip: bool, encode_pictures: Callable[[Tensor], Tensor]
+) -> Tensor:
+    picture = read_picture(item.path)
+    pictures = [to_tensor(cut.of(picture)) for cut in placed]
+    if random_flip:
+        pictures += [picture.flip(-1) for picture in pictures]
+    return encode_pictures(torch.stack(pictures))

@@ -1,5 +1,6 @@
 """What one micro-step trains on, drawn for the global batch; each process takes its slice."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -15,6 +16,9 @@ from core.training.candidates import EMPTY_GROUP
 from core.training.controls import Control, Disturbance
 from core.training.streams import Purpose, key, stream
 from core.training.timesteps import TIMESTEPS
+
+Frame = Callable[[Tensor, Tensor], Tensor]
+"""Conditions (n, rows, width) and framings (n, 6) to conditions that say how each picture was cut."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,13 @@ class BatchStream:
     def __init__(
         self, sources: list[Source], *, seed: int, batch_size: int, micro_steps: int, caption_dropout: float,
         kind: str, last: int, rollout: Any, grid: Tensor | None, process: int = 0, processes: int = 1,
-        control: Control | None = None,
+        control: Control | None = None, frame: Frame = lambda condition, framing: condition,
     ):  # fmt: skip
         self.sources, self.seed, self.batch_size, self.micro_steps = sources, seed, batch_size, micro_steps
         self.caption_dropout, self.kind, self.last = caption_dropout, kind, last
         self.rollout, self.grid = rollout, grid
         self.process, self.processes = process, processes
-        self.control = control
+        self.control, self.frame = control, frame
 
     @property
     def items(self) -> int:
@@ -174,18 +178,20 @@ class BatchStream:
     def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         size = self.batch_size * self.processes
         first = (position.step * self.micro_steps + position.micro) * size
-        clean, condition, weight, group = [], [], [], []
+        clean, condition, framing, weight, group = [], [], [], [], []
         for source in self.sources:
             pictures = source.pictures
             picks = torch.tensor(shuffled(self.seed, source.order, first, size, pictures.order))
             chance = torch.rand(size, generator=stream(self.seed, source.variant, position.step, position.micro))
             variant = (chance * pictures.variants[picks]).long()
-            clean.append(pictures.latents[pictures.first[picks] + variant])
+            chosen = pictures.first[picks] + variant
+            clean.append(pictures.latents[chosen])
+            framing.append(pictures.framing[chosen])
             condition.append(pictures.conditions[pictures.prompt[picks]])
             weight.append(torch.full((size,), source.loss_weight / size))
             group.append(source.groups[pictures.prompt[picks]])
         captions, groups = self._drop_captions(torch.cat(condition), torch.cat(group), position)
-        return torch.cat(clean), captions, torch.cat(weight), groups
+        return torch.cat(clean), self.frame(captions, torch.cat(framing).float()), torch.cat(weight), groups
 
     def _drop_captions(self, condition: Tensor, group: Tensor, position: Position) -> tuple[Tensor, Tensor]:
         chance = torch.rand(

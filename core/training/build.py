@@ -147,7 +147,7 @@ def build(
         micro_steps=config.training.gradient_accumulation_steps, caption_dropout=config.data.caption_dropout,
         kind=family.kind, last=family.schedule.last, rollout=rollout,
         grid=_sampling_grid(config, family) if rollout.stride == "inference" else None,
-        process=accelerator.process_index, processes=accelerator.num_processes, control=control,
+        process=accelerator.process_index, processes=accelerator.num_processes, control=control, frame=family.frame,
     )  # fmt: skip
     probe = _probe(config, family, pictures)
     return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe, found.manifest)

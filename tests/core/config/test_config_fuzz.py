@@ -205,8 +205,8 @@ def stream(config, kind, seed):
     """Draws from a single picture, on the grid of a real sampler."""
     scheduler = noise_schedulers(kind)
     schedule = NoiseSchedule.from_diffusers(scheduler)
-    zero, one = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
-    picture = LatentSet(torch.ones(1, 1, 2, 2), zero, one, zero, torch.ones(1, 2), torch.zeros(2), ("a",), one)
+    zero, one, framing = (torch.full(size, value) for size, value in (((1,), 0), ((1,), 1), ((1, 6), 0)))
+    picture = LatentSet(torch.ones(1, 1, 2, 2), zero, one, framing, zero, torch.ones(1, 2), torch.zeros(2), ("a",), one)
     rollout = config.scheduled_sampling
     grid = inference_grid(scheduler, config.validation.validation_num_inference_steps)
     return schedule, BatchStream(

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 from tiny_runs import SIDE, save_picture
 
+from core.data.crops import CROPS, cuts
 from core.data.dreambooth import scan_folder
-from core.data.latents import CROPS, crops, encode, to_tensor
+from core.data.latents import encode, to_tensor
 
 
 def gradient(width, height):
@@ -16,13 +17,17 @@ def gradient(width, height):
     return Image.fromarray(np.stack([columns, rows, np.zeros_like(rows)], -1).astype(np.uint8))
 
 
+def crops(picture, side, center_crop):
+    return [cut.of(picture) for cut in cuts(picture.size, (side, side), center_crop)]
+
+
 def encoded(folder, **changes):
     values = {"resolution": SIDE, "center_crop": True, "random_flip": False, "progress": lambda done, total: None}
     asked = []
 
     def prompts(texts):
         asked.append(list(texts))
-        return torch.arange(len(texts)).float()[:, None, None].expand(-1, 2, 3)
+        return torch.tensor([[[float(len(text))] * 3] * 2 for text in texts])
 
     items = scan_folder(folder, "a sks cat").items
     empty = torch.full((2, 3), -1.0)
@@ -93,10 +98,10 @@ def test_the_second_half_of_the_variants_is_mirrored(pictures):
 
 def test_each_distinct_prompt_is_encoded_once_and_the_empty_condition_is_kept_beside_them(pictures):
     latents, asked = encoded(pictures)
-    assert asked == [["a sks cat", "a red sks cat"]]
+    assert asked == [["a sks cat"], ["a red sks cat"]]
     assert latents.prompts == ("a sks cat", "a red sks cat")
     assert latents.prompt.tolist() == [0, 1, 0, 0]
-    assert latents.conditions[:, 0, 0].tolist() == [0, 1]
+    assert latents.conditions[:, 0, 0].tolist() == [len("a sks cat"), len("a red sks cat")]
     assert latents.empty[0, 0].item() == -1
 
 
@@ -129,3 +134,33 @@ def test_a_picture_that_was_damaged_after_the_scan_is_told(tmp_path):
             items, lambda pictures: pictures, lambda prompts: torch.zeros(1, 1, 1), lambda: torch.zeros(1, 1),
             resolution=16, center_crop=True, random_flip=False, progress=lambda done, total: None,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(16, 16), (48, 16), (16, 48), (100, 70), (7, 9)])
+@pytest.mark.parametrize("target", [(16, 16), (24, 16), (16, 40)])
+def test_crops_have_the_targets_shape_and_lie_in_the_picture(size, target):
+    for cut in cuts(size, target, False):
+        left, top, right, bottom = cut.box
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        assert (right - left) / (bottom - top) == pytest.approx(target[0] / target[1])
+        assert right - left == pytest.approx(size[0]) or bottom - top == pytest.approx(size[1])
+
+
+def test_the_framing_tells_where_a_crop_lay_in_the_scaled_picture():
+    first, *_, last = cuts((400, 100), (50, 50), False)
+    assert first.framing(mirrored=False) == (100, 400, 0, 0, 50, 50)
+    assert last.framing(mirrored=False) == (100, 400, 0, 150, 50, 50)
+    # in the mirror the left end is the right one
+    assert first.framing(mirrored=True) == last.framing(mirrored=False)
+    (tall,) = cuts((100, 300), (64, 96), True)
+    assert tall.framing(mirrored=False) == (300, 100, 48, 0, 96, 64)
+
+
+def test_every_variant_has_its_framing(pictures):
+    latents, _ = encoded(pictures, center_crop=False, random_flip=True)
+    assert latents.framing.shape == (len(latents.latents), 6)
+    wide = latents.framing[latents.first[-1] :, 3].tolist()
+    assert wide[:CROPS] == [0, 8, 16, 24]
+    assert wide[CROPS:] == [24, 16, 8, 0]
+    assert latents.framing[0].tolist() == [SIDE, SIDE, 0, 0, SIDE, SIDE]

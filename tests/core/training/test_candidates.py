@@ -15,9 +15,9 @@ def pictures(values, prompts, prompt_of, variants=None, repeats=None):
     counts = torch.tensor(variants)
     return LatentSet(
         latents=torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1),
-        first=counts.cumsum(0) - counts, variants=counts, prompt=torch.tensor(prompt_of),
-        conditions=torch.zeros(len(prompts), 1, 1), empty=torch.zeros(1, 1), prompts=tuple(prompts),
-        repeats=torch.tensor([1] * len(prompt_of) if repeats is None else repeats),
+        first=counts.cumsum(0) - counts, variants=counts, framing=torch.zeros(len(values), 6, dtype=torch.long),
+        prompt=torch.tensor(prompt_of), conditions=torch.zeros(len(prompts), 1, 1), empty=torch.zeros(1, 1),
+        prompts=tuple(prompts), repeats=torch.tensor([1] * len(prompt_of) if repeats is None else repeats),
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ def latent_set(seed=0, pictures=PICTURES, variants=2):
         latents=torch.randn(pictures * variants, 1, 2, 2, generator=generator),
         first=torch.arange(pictures) * variants,
         variants=torch.full((pictures,), variants),
+        framing=torch.arange(pictures * variants)[:, None].expand(-1, 6),
         prompt=torch.zeros(pictures, dtype=torch.long),
         conditions=torch.ones(1, 2, 3),
         empty=torch.zeros(2, 3),
@@ -175,6 +176,21 @@ def test_micro_steps_go_on_through_the_epoch():
     seen = [stream.draw(Position(step, micro), 0.0).clean for step in range(2) for micro in range(2)]
     shown = torch.cat(seen).flatten(1).tolist()
     assert sorted(shown) == sorted(pictures.latents.flatten(1).tolist())
+
+
+def test_each_item_is_framed_as_its_variant_was_cut():
+    heard = []
+
+    def frame(condition, framing):
+        heard.append(framing)
+        return condition + framing.sum(1)[:, None, None]
+
+    pictures = latent_set()
+    batch = batches([Source(pictures, "order", "variant", 1.0, ONE_GROUP)], frame=frame).draw(Position(0, 0), 0.0)
+    places = [next(i for i, known in enumerate(pictures.latents) if torch.equal(known, one)) for one in batch.clean]
+    assert heard[0][:, 0].tolist() == places
+    framed = torch.tensor(places).float() * 6
+    assert set((batch.condition[:, 0, 0] - framed).tolist()) == {0.0, 1.0}  # with the caption left out, too
 
 
 def test_an_epoch_may_end_within_a_batch():
