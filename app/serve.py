@@ -17,6 +17,7 @@ from core.runs.inspections import pictures_dir
 PICTURES = frozenset({".png"})
 REPORTS = frozenset({".png", ".zip"})
 CONFIGS = frozenset({".json"})
+EXPORTS = frozenset({".zip"})
 
 _served: dict[str, frozenset[str]] = {}
 """Folders with their links resolved, and the endings of what is served from each; of the whole process, as Gradio's."""
@@ -35,6 +36,11 @@ def publish_reports(folder: Path) -> None:
 def publish_configs(folder: Path) -> None:
     """Lets the page hand out exported configs."""
     _serve([folder], CONFIGS)
+
+
+def publish_exports(folder: Path) -> None:
+    """Lets the page hand out packed exports; what lies beside them is in them."""
+    _serve([folder], EXPORTS)
 
 
 def publish_inspection(folder: RunFolder) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from app.parts import Parts
-from app.tabs import compare, configure, data, home, inspect, launch, monitor
+from app.tabs import compare, configure, data, export, home, inspect, launch, monitor
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,5 @@ TABS: tuple[Tab, ...] = (
     Tab("monitor", "Monitor", monitor),
     Tab("compare", "Compare", compare),
     Tab("inspect", "Inspect", inspect),
+    Tab("export", "Export", export),
 )

@@ -23,7 +23,8 @@ SPECS = list(option_specs())
 
 
 def test_the_tabs_stand_in_the_order_of_the_work():
-    assert [tab.title for tab in TABS] == ["Home", "Data", "Configure", "Launch", "Monitor", "Compare", "Inspect"]
+    titles = ["Home", "Data", "Configure", "Launch", "Monitor", "Compare", "Inspect", "Export"]
+    assert [tab.title for tab in TABS] == titles
 
 
 def test_every_option_has_exactly_one_input(parts):
@@ -205,7 +206,7 @@ configure.preview(parts, "demo", raw); launch.review(parts, Design("ab", ("too-l
 data.show_listing(parts.workbench.paths, raw[list(parts.inputs).index("instance_data_dir")], "x", 64)
 given = {"selection": "experiments/orange-cat", "compare.pick": ["experiments/orange-cat"]}
 names = {component._id: name for name, component in parts.slots.items()}
-for tab in ("home", "monitor", "compare", "inspect"):
+for tab in ("home", "monitor", "compare", "inspect", "export"):
     inputs = [given.get(names[component._id]) for live in parts.lives for component in live.inputs]
     assert isinstance(tick(parts, [tab, "", *inputs]), list)
 print(sorted({"torch", "diffusers", "transformers", "peft", "accelerate"} & set(sys.modules)))

@@ -29,7 +29,7 @@ from tests.support.typed_commands import typed  # noqa: F401  a fixture
 GIBIBYTE = 2**30
 RUNS, EXPERIMENTS = 500, 50
 LINES = (4_000, pytest.param(200_000, marks=pytest.mark.faults))
-VIEWS = ("home", "launch", "monitor", "compare", "inspect")
+VIEWS = ("home", "launch", "monitor", "compare", "inspect", "export")
 opened: list[str] = []
 """What was opened or listed since it was last emptied, by this process's hook, which cannot be taken away again."""
 

@@ -34,7 +34,7 @@ from tests.support.inspections import inspected
 GONE = Identity(2**22 + 1, 1.0)
 """A process that cannot be."""
 SELECTIONS = ("experiments/orange-cat", "runs/single", "runs/failed")
-VIEWS = ("home", "launch", "monitor", "compare", "inspect")
+VIEWS = ("home", "launch", "monitor", "compare", "inspect", "export")
 
 
 def make_everything(root: Path) -> Workspace:

@@ -17,7 +17,7 @@ from tests.support.fabricated import finish, make_experiment
 
 pytestmark = pytest.mark.browser
 
-TABS = ("Home", "Data", "Configure", "Launch", "Monitor", "Compare", "Inspect")
+TABS = ("Home", "Data", "Configure", "Launch", "Monitor", "Compare", "Inspect", "Export")
 
 
 @pytest.fixture(scope="module")

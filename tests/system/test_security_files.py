@@ -62,7 +62,7 @@ def attacker(besieged, planted) -> Attacker:
     """Has looked at everything, so that all is served that ever is."""
     made = Attacker(besieged.port)
     for selection in ("runs/linked", "experiments/orange-cat"):
-        for tab in ("monitor", "compare", "inspect"):
+        for tab in ("monitor", "compare", "inspect", "export"):
             made.look(tab, selection=selection)
     made.press("make-sheet", **{"pick-compare": ["experiments/orange-cat"]})
     return made

@@ -110,7 +110,7 @@ def trained(guarded, user) -> RunFolder:
         time.sleep(0.2)
     assert derive_state(run).label == "done", run.log_path.read_text()
     user.press("make-report", **{"pick-compare": ["experiments/orange-cat"]})
-    for tab in ("home", "monitor", "compare", "inspect", "launch"):
+    for tab in ("home", "monitor", "compare", "inspect", "export", "launch"):
         user.look(tab, selection="runs/tiny")
     return run
 
