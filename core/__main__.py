@@ -9,6 +9,7 @@ from core.cli import (  # noqa: F401  each adds its commands
     doctor,
     exporting,
     facts,
+    importing,
     inspecting,
     judging,
     looking,

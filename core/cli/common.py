@@ -61,6 +61,15 @@ def checked_config(source: str, base: str, changes: list[str] | None, root: Path
     return config
 
 
+def imported_with(source: str):
+    """What was kept of an import with a config file; None for a preset, and for a file without it."""
+    from core.config.foreign.kept import read_kept
+
+    path = Path(source)
+    is_file = path.suffix.lower() in (".json", ".toml") and os.path.isfile(path)
+    return read_kept(path).section if is_file else None
+
+
 def find_run(name: str, root: Path | None):
     """The run folder of a path, or of a name in the workspace."""
     from core.runs.folder import RunFolder

@@ -16,6 +16,7 @@ from core.cli.common import (
     checked_config,
     find_experiment,
     find_run,
+    imported_with,
     open_workspace,
 )
 from core.cli.control import continue_paused
@@ -41,7 +42,8 @@ def train(
     from core.runs.folder import RunFolder
 
     title = Path(source).stem if name is None else name
-    folder = RunFolder.create(open_workspace(workspace).runs_dir if runs_dir is None else runs_dir, title, config)
+    place = open_workspace(workspace).runs_dir if runs_dir is None else runs_dir
+    folder = RunFolder.create(place, title, config, imported=imported_with(source))
     print(f"run folder: {folder.path}", flush=True)
     if queue:
         put(open_workspace(workspace), f"runs/{folder.name}")
@@ -114,7 +116,7 @@ def ab(
     arms = list(arm) if arm else list(DEFAULT_ARMS)
     arms += ["too-long"] if too_long and "too-long" not in arms else []
     experiment = create_experiment(
-        open_workspace(workspace), title, config, arms, seeds=seeds, primary=primary
+        open_workspace(workspace), title, config, arms, seeds=seeds, primary=primary, imported=imported_with(source)
     )  # fmt: skip
     print(f"experiment folder: {experiment.path}")
     print("\n".join(_plan_lines(experiment, config)), flush=True)

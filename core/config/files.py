@@ -25,14 +25,30 @@ def read_table(path: Path) -> dict[str, Any]:
         ConfigError: If it is missing, a folder, a pipe or a device, larger than ``LARGEST``, no UTF-8, no TOML or JSON,
             or holds something else than a table.
     """
+    text = read_text(path, (".toml", ".json"))
+    return parse_toml(text, str(path)) if path.suffix.lower() == ".toml" else parse_json(text, str(path))
+
+
+def read_text(path: Path, endings: tuple[str, ...]) -> str:
+    """The text of a file that holds options.
+
+    Args:
+        path: The file; UTF-8, a byte order mark is allowed.
+        endings: What its name may end in, in small letters; an empty one allows no ending.
+
+    Raises:
+        ConfigError: If it is missing, a folder, a pipe or a device, larger than ``LARGEST``, no UTF-8, or its name ends
+            in something else.
+    """
     if os.path.isdir(path):
         raise _refused(path, "must be a file, got a folder")
-    if path.suffix.lower() not in (".toml", ".json"):
-        raise _refused(
-            path, "must be a .toml or .json file, got " + (f"the ending {path.suffix}" if path.suffix else "no ending")
-        )
+    if path.suffix.lower() not in endings:
+        *others, last = (ending for ending in endings if ending)
+        named = f"{', '.join(others)} or {last}" if others else last
+        found = f"the ending {path.suffix}" if path.suffix else "no ending"
+        raise _refused(path, f"must be a {named} file, got {found}")
     try:
-        text = read_regular(path, LARGEST).decode("utf-8-sig")
+        return read_regular(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError:
         raise _refused(path, "must be an existing file, got nothing at that place") from None
     except TooLarge as error:
@@ -43,7 +59,6 @@ def read_table(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    return _parse_toml(path, text) if path.suffix.lower() == ".toml" else parse_json(text, str(path))
 
 
 def parse_json(text: str, name: str = "the config") -> dict[str, Any]:
@@ -56,18 +71,39 @@ def parse_json(text: str, name: str = "the config") -> dict[str, Any]:
     Raises:
         ConfigError: If it is no JSON, names something twice, or holds something else than a table.
     """
+    table = parse_any_json(text, name)
+    if not isinstance(table, Mapping):
+        raise _refused(name, f"must hold a table of options, got a {type(table).__name__}")
+    return dict(table)
+
+
+def parse_any_json(text: str, name: str) -> Any:
+    """Whatever a JSON text holds.
+
+    Raises:
+        ConfigError: If it is no JSON, too long, or names something twice in one table.
+    """
     if len(text) > LARGEST:
         raise _refused(name, f"must have at most {size_text(LARGEST)}, got {size_text(len(text))}")
     try:
-        table = json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         where = f"{_middle(error.msg)} (at line {error.lineno}, column {error.colno})"
         raise _refused(name, f"must be valid JSON, got an error: {where}") from None
     except (ValueError, RecursionError) as error:
         raise _refused(name, f"must be valid JSON, got an error: {_middle(str(error))}") from None
-    if not isinstance(table, Mapping):
-        raise _refused(name, f"must hold a table of options, got a {type(table).__name__}")
-    return dict(table)
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """The table that a TOML text holds.
+
+    Raises:
+        ConfigError: If it is no TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _refused(name, f"must be valid TOML, got an error: {_middle(str(error))}") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -92,13 +128,6 @@ def write_text(path: Path, text: str) -> None:
     finally:
         if aside.is_file():
             aside.unlink()
-
-
-def _parse_toml(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _refused(path, f"must be valid TOML, got an error: {_middle(str(error))}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ UNSET_WORDS = ("unset", "none", "null", "")
 TRUE_WORDS = ("true", "yes", "on", "1")
 MOST_NAMES = 1000
 """Names of a file that are looked up; there are far fewer options, and each unknown one is compared with all."""
+IMPORTED = "imported"
+"""Section of a file beside the blocks: what was kept of an import. It holds no options, and nothing here reads it."""
 FALSE_WORDS = ("false", "no", "off", "0")
 
 
@@ -72,6 +74,7 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...
     """
     flat: dict[str, Any] = {}
     problems: list[Problem] = []
+    values = {key: value for key, value in values.items() if key != IMPORTED}
     count = len(values) + sum(len(value) for value in values.values() if isinstance(value, Mapping))
     if count > MOST_NAMES:
         return {}, (Problem("config", f"the config must hold at most {MOST_NAMES} names, got {count}"),)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.files import read_table, write_text
-from core.config.flat import flatten, nest, parse_config, parse_text, split
+from core.config.flat import IMPORTED, flatten, nest, parse_config, parse_text, split
 from core.config.paths import EMBEDDED_BASES, PATH_OPTIONS, PRESETS_DIR, resolve_path
 from core.config.problems import suggestion
 from core.config.run import RunConfig
@@ -175,23 +175,35 @@ def resolve_config(
         source = Path(source).stem
     if isinstance(source, Path) or Path(source).suffix.lower() in (".toml", ".json") or "/" in source:
         _, own, problems = _parts_of(Path(source))
-        values = {**flatten(load_preset(base, workspace).config), **_from_here(own)}
+        values = {**flatten(load_preset(base, workspace).config), **from_here(own)}
     else:
         values, problems = flatten(load_preset(source, workspace).config), ()
     changes = {} if overrides is None else overrides
     flat, name_problems = split(
         {name: parse_text(name, value) if isinstance(value, str) else value for name, value in changes.items()}
     )
-    return parse_config({**values, **_from_here(flat)}, (*problems, *name_problems))
+    return parse_config({**values, **from_here(flat)}, (*problems, *name_problems))
 
 
-def save_config(config: RunConfig, path: Path) -> None:
+def save_config(config: RunConfig, path: Path, imported: Mapping[str, Any] | None = None) -> None:
     """Writes a configuration as JSON, nested, every option spelled out.
+
+    Args:
+        config: The configuration.
+        path: The file.
+        imported: What was kept of an import, for the section ``imported``; None for nothing.
 
     Raises:
         RunError: If the file cannot be written.
     """
-    write_text(path, json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, config_text(config, imported))
+
+
+def config_text(config: RunConfig, imported: Mapping[str, Any] | None = None) -> str:
+    """A configuration as JSON, as ``save_config`` writes it."""
+    table = config.model_dump(mode="json")
+    whole = table if imported is None else {**table, IMPORTED: imported}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def load_config(path: Path) -> RunConfig:
@@ -278,7 +290,7 @@ def _check_place(name: str, path: Path) -> None:
         raise ConfigError([Problem(path.name, f"{path} {rule}")])
 
 
-def _from_here(flat: Mapping[str, Any]) -> dict[str, Any]:
+def from_here(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Makes relative paths that exist in the working directory absolute; all others stay relative to the project."""
     return {name: _path_from_here(value) if name in PATH_OPTIONS else value for name, value in flat.items()}
 

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ class ExperimentState:
 
 def create_experiment(
     workspace: Workspace, name: str, config: RunConfig, arms: Sequence[str | Arm] = DEFAULT_ARMS, *,
-    seeds: int = 1, primary: str = DEFAULT_SCORE,
+    seeds: int = 1, primary: str = DEFAULT_SCORE, imported: Mapping[str, Any] | None = None,
 ) -> Experiment:  # fmt: skip
     """Makes an experiment and all of its arms' run folders.
 
@@ -84,6 +84,7 @@ def create_experiment(
         seeds: Training seeds, from the config's own upwards. All arms of a seed are trained before those of the next,
             in folders ARM, or ARM-sSEED with more than one seed.
         primary: The score that gives the verdict, a name in ``SCORES``; declared here, before any training.
+        imported: What was kept of an imported file, frozen into each run beside its config.
 
     Raises:
         RunError: If the comparison is not fair (see ``resolve_arms``), seeds or primary is out of range, or a folder
@@ -93,7 +94,7 @@ def create_experiment(
     planned = _plan(config, arms, seeds, primary)
     path = new_folder(workspace.experiments_dir, name)
     try:
-        rows = [_make(path, seed, folder, arm, reference) for seed, folder, arm, reference in planned]
+        rows = [_make(path, seed, folder, arm, reference, imported) for seed, folder, arm, reference in planned]
         facts = {"name": path.name, "title": title_text(name), "created": time.time()}
         facts |= {"primary": primary, "seeds": seeds}
         write_whole(path / FILE_NAME, to_json({**facts, "arms": rows}, indent=2), durable=True)
@@ -128,11 +129,13 @@ def _plan(
     return planned
 
 
-def _make(experiment: Path, seed: int, name: str, arm: Arm, reference: str | None) -> dict[str, Any]:
+def _make(
+    experiment: Path, seed: int, name: str, arm: Arm, reference: str | None, imported: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Makes an arm's run folder; its row in the experiment's file."""
     facts = {"arm": arm.arm, "label": arm.label, "experiment": experiment.name, "seed": seed}
     facts |= {} if reference is None else {"reference": reference}
-    run = RunFolder.create(experiment, name, arm.config, **facts)
+    run = RunFolder.create(experiment, name, arm.config, imported=imported, **facts)
     return {"arm": arm.arm, "run": run.name, "label": arm.label, "changes": dict(arm.changes), "seed": seed}
 
 

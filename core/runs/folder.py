@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -43,13 +44,16 @@ class RunFolder:
         object.__setattr__(self, "path", Path(self.path).absolute())
 
     @classmethod
-    def create(cls, runs_dir: Path, name: str, config: RunConfig, **meta: Any) -> "RunFolder":
+    def create(
+        cls, runs_dir: Path, name: str, config: RunConfig, *, imported: Mapping[str, Any] | None = None, **meta: Any
+    ) -> "RunFolder":
         """Makes a new run folder and freezes its config.
 
         Args:
             runs_dir: Where runs lie; made when missing.
             name: What the user calls it; the folder gets its slug, with -2, -3 … where that is taken.
             config: Written once; a run's config never changes.
+            imported: What was kept of an imported file, frozen beside the config; no trainer reads it.
             **meta: Facts for ``run.json`` beside ``title`` and ``created``, for example ``arm`` or ``preset``.
 
         Raises:
@@ -63,7 +67,7 @@ class RunFolder:
             write_whole(folder.meta_path, to_json(facts, indent=2), durable=True)
             if config.training.accelerate_config_path is not None:
                 shutil.copyfile(resolve_path(config.training.accelerate_config_path), folder.accelerate_path)
-            save_config(config, folder.config_path)
+            save_config(config, folder.config_path, imported)
         except OSError as error:
             shutil.rmtree(folder.path, ignore_errors=True)
             raise cannot_write(folder.path, error) from error

@@ -68,7 +68,7 @@ def test_a_runs_folder_that_cannot_be_written_is_named_with_what_to_do(tmp_path:
 def test_a_run_whose_config_cannot_be_written_leaves_nothing(
     workspace: Workspace, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(config: RunConfig, path: Path) -> None:
+    def refuse(config: RunConfig, path: Path, imported: object) -> None:
         raise RunError(f"{path} must be writable, got an error: no space left on device")
 
     monkeypatch.setattr("core.runs.folder.save_config", refuse)
