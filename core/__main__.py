@@ -14,6 +14,7 @@ from core.cli import (  # noqa: F401  each adds its commands
     judging,
     looking,
     queueing,
+    sweeping,
     training,
 )
 from core.cli.common import app

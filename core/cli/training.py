@@ -69,7 +69,7 @@ def resume(
     if experiment is None:
         _train(find_run(run, workspace), resume=True)
     else:
-        _drive(experiment)
+        drive(experiment)
 
 
 def _train(folder, *, resume: bool) -> None:
@@ -123,7 +123,7 @@ def ab(
     if queue:
         put(open_workspace(workspace), f"experiments/{experiment.name}")
     else:
-        _drive(experiment)
+        drive(experiment)
 
 
 def _plan_lines(experiment, config) -> list[str]:
@@ -144,10 +144,11 @@ def ab_run(experiment: Annotated[Path, typer.Argument()]) -> None:
     """Trains the arms of an experiment folder that is there: what the page launches."""
     from core.runs.experiment import Experiment
 
-    _drive(Experiment(experiment))
+    drive(Experiment(experiment))
 
 
-def _drive(experiment) -> None:
+def drive(experiment) -> None:
+    """Trains what is left of an experiment and says how it ended."""
     from core.runs.experiment import run_experiment
 
     state = run_experiment(experiment, say=lambda line: print(line, flush=True))

@@ -168,10 +168,10 @@ def arm_of(name: str, config: RunConfig) -> Arm:
         raise RunError(f'arm must be one of {", ".join(KNOWN_ARMS)}, got "{name}"')
     known = KNOWN_ARMS[name]
     derived = known.derive(config)
-    return Arm(name, known.label, derived, _changes(config, derived))
+    return Arm(name, known.label, derived, declared(config, derived))
 
 
-def resolve_arms(config: RunConfig, arms: Sequence[str | Arm]) -> tuple[Arm, ...]:
+def resolve_arms(config: RunConfig, arms: Sequence[str | Arm], *, any_option: bool = False) -> tuple[Arm, ...]:
     """Known arms by name and arms of one's own, checked to be a fair comparison, in the order of their training.
 
     The reference comes first, a placebo after the rollout that it stands in for.
@@ -179,6 +179,7 @@ def resolve_arms(config: RunConfig, arms: Sequence[str | Arm]) -> tuple[Arm, ...
     Args:
         config: What all arms share.
         arms: At least one.
+        any_option: Whether arms of one's own may change any option, as those of a sweep do.
 
     Raises:
         RunError: If an arm changes an option that it does not declare or may not change, if two arms are the same
@@ -188,7 +189,7 @@ def resolve_arms(config: RunConfig, arms: Sequence[str | Arm]) -> tuple[Arm, ...
     found = tuple(arm_of(arm, config) if isinstance(arm, str) else arm for arm in arms)
     if not found:
         raise RunError("arms must be at least one, got none")
-    problems = [problem for arm in found for problem in _undeclared(config, arm)]
+    problems = [problem for arm in found for problem in _undeclared(config, arm, any_option)]
     problems += [problem for place, arm in enumerate(found) for problem in _alike(arm, found[:place])]
     problems += [problem for arm in found for problem in _unmatched(arm, found)]
     if problems:
@@ -215,7 +216,7 @@ def at_seed(arm: Arm, config: RunConfig, offset: int, suffix: str) -> Arm:
     own = {"seed": arm.config.training.seed + offset, "placebo_of": None if of is None else of + suffix}
     moved = changed(arm.config, own)
     shared = changed(config, {"seed": config.training.seed + offset})
-    return replace(arm, config=moved, changes=_changes(shared, moved))
+    return replace(arm, config=moved, changes=declared(shared, moved))
 
 
 def describe(config: RunConfig, own: RunConfig) -> list[str]:
@@ -228,7 +229,8 @@ def _shown(value: Any) -> str:
     return "unset" if value is None else show_value(value)
 
 
-def _changes(config: RunConfig, derived: RunConfig) -> dict[str, Any]:
+def declared(config: RunConfig, derived: RunConfig) -> dict[str, Any]:
+    """What an arm has to declare: the options in which it departs from the shared config, with its values."""
     return {name: pair[1] for name, pair in difference(config, derived).items()}
 
 
@@ -239,9 +241,9 @@ def _place(arm: Arm, places: Mapping[str, int]) -> float:
     return own if of is None else max(own, places[of] + 0.5)
 
 
-def _undeclared(config: RunConfig, arm: Arm) -> Iterable[str]:
-    real, known = _changes(config, arm.config), KNOWN_ARMS.get(arm.arm)
-    allowed = OWN_ALLOWED if known is None else known.allowed
+def _undeclared(config: RunConfig, arm: Arm, any_option: bool) -> Iterable[str]:
+    real, known = declared(config, arm.config), KNOWN_ARMS.get(arm.arm)
+    allowed = (tuple(real) if any_option else OWN_ALLOWED) if known is None else known.allowed
     foreign = [name for name in real if not name.startswith(ROLLOUT_PREFIX) and name not in allowed]
     if foreign:
         rule = "arms must differ in the rollout's options and in those that their kind may change only"
@@ -257,11 +259,16 @@ def _alike(arm: Arm, earlier: Sequence[Arm]) -> Iterable[str]:
     for other in earlier:
         if arm.stem == other.stem:
             yield f"arms must have names of their own, got {arm.arm} twice"
-        elif _in_force(arm.config) == _in_force(other.config):
+        elif arms_alike(arm, other):
             yield (
                 f"arms must be different trainings, got {other.arm} and {arm.arm} alike; set {LENGTH} and "
                 "scheduled_sampling_probability (or a ramp) above 0"
             )
+
+
+def arms_alike(arm: Arm, other: Arm) -> bool:
+    """Whether two arms are the same training, whatever their names."""
+    return _in_force(arm.config) == _in_force(other.config)
 
 
 def _in_force(config: RunConfig) -> dict[str, Any]:

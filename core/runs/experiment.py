@@ -72,7 +72,8 @@ class ExperimentState:
 
 def create_experiment(
     workspace: Workspace, name: str, config: RunConfig, arms: Sequence[str | Arm] = DEFAULT_ARMS, *,
-    seeds: int = 1, primary: str = DEFAULT_SCORE, imported: Mapping[str, Any] | None = None,
+    seeds: int = 1, primary: str = DEFAULT_SCORE, any_option: bool = False,
+    imported: Mapping[str, Any] | None = None,
 ) -> Experiment:  # fmt: skip
     """Makes an experiment and all of its arms' run folders.
 
@@ -84,6 +85,7 @@ def create_experiment(
         seeds: Training seeds, from the config's own upwards. All arms of a seed are trained before those of the next,
             in folders ARM, or ARM-sSEED with more than one seed.
         primary: The score that gives the verdict, a name in ``SCORES``; declared here, before any training.
+        any_option: Whether arms of one's own may change any option, as those of a sweep do.
         imported: What was kept of an imported file, frozen into each run beside its config.
 
     Raises:
@@ -91,7 +93,7 @@ def create_experiment(
             cannot be written; all problems of what is asked for at once.
         ConfigError: If an arm's changes do not go with the config.
     """
-    planned = _plan(config, arms, seeds, primary)
+    planned = _plan(config, arms, seeds, primary, any_option)
     path = new_folder(workspace.experiments_dir, name)
     try:
         rows = [_make(path, seed, folder, arm, reference, imported) for seed, folder, arm, reference in planned]
@@ -105,7 +107,7 @@ def create_experiment(
 
 
 def _plan(
-    config: RunConfig, arms: Sequence[str | Arm], seeds: int, primary: str
+    config: RunConfig, arms: Sequence[str | Arm], seeds: int, primary: str, any_option: bool
 ) -> list[tuple[int, str, Arm, str | None]]:
     """Seed, folder name, arm and reference's folder name of each run, in their order."""
     problems = []
@@ -114,7 +116,7 @@ def _plan(
     if primary not in SCORES:
         problems.append(f'primary must be one of {", ".join(SCORES)}, got "{primary}"')
     try:
-        resolved = resolve_arms(config, arms)
+        resolved = resolve_arms(config, arms, any_option=any_option)
     except RunError as error:
         problems.append(str(error))
     if problems:

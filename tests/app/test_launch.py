@@ -149,7 +149,7 @@ def test_the_table_shows_what_each_arm_changes(demo):
 
 def test_the_typed_command_makes_the_same_experiment(workbench, workspace, demo, monkeypatch):
     monkeypatch.setattr("app.workbench.start_experiment", lambda experiment: None)
-    monkeypatch.setattr("core.cli.training._drive", lambda experiment: None)
+    monkeypatch.setattr("core.cli.training.drive", lambda experiment: None)
     config = changed(demo, rank=5, validation_prompts=("it's a cat", "a dog"), snr_gamma=5.0)
     design = Design("ab", ("placebo", "too-long"), 2, "m1")
     words = shlex.split(workbench.command(config, "demo", design, "My cat"))
