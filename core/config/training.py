@@ -90,8 +90,8 @@ class TrainingOptions(Block):
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = option(
         "no",
-        "Number format of the forward passes: no is float32; bf16 and fp16 halve memory and need a device that has "
-        "them.",
+        "Number format of the frozen network and of its forwards: no is float32; bf16 and fp16 halve its memory and "
+        "need a device that has them. The LoRA, its optimizer and the rollout's states stay in float32.",
         label="Mixed precision",
     )
     seed: int = option(

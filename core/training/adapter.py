@@ -30,6 +30,13 @@ def add_adapter(
     return parameters
 
 
+def cast_frozen(network: nn.Module, dtype: torch.dtype) -> None:
+    """Halves a frozen network's weights; what is trained stays in float32, which the small steps of training need."""
+    for parameter in network.parameters():
+        if not parameter.requires_grad and parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
 def adapter_tensors(network: nn.Module) -> dict[str, torch.Tensor]:
     """The adapter's tensors under peft's own names, on the CPU."""
     return {name: tensor.detach().contiguous().cpu() for name, tensor in get_peft_model_state_dict(network).items()}

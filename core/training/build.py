@@ -20,7 +20,8 @@ from core.models.family import Family
 from core.rollout.reflexflow import ReflexFlow
 from core.runs.manifest import Entry
 from core.samples.load import load_base
-from core.training.adapter import add_adapter
+from core.training.adapter import add_adapter, cast_frozen
+from core.training.aside import set_aside
 from core.training.batches import BatchStream, Source
 from core.training.candidates import posterior_over
 from core.training.controls import Control
@@ -30,6 +31,8 @@ from core.training.report import Report
 from core.training.sources import encode_sources, instance_items
 from core.training.step import StepOptions
 from core.training.streams import stream
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,9 @@ def build(
     report.phase("loading", "loading the base model")
     family = load_base(config)
     _refuse(_model_problems(config, family))
-    family.to(accelerator.device)
+    set_aside(family, accelerator.device, class_folder.parent)
+    if config.data.with_prior_preservation:  # the base may have to draw; else its network comes when it is cast
+        family.network.to(accelerator.device)
     with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
         found = encode_sources(config, family, instance, class_folder, report)
     sources = found.sources
@@ -221,6 +226,8 @@ def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tup
     )  # fmt: skip
     if training.gradient_checkpointing:
         family.network.enable_gradient_checkpointing()  # type: ignore[operator]
+    if training.mixed_precision != "no":
+        cast_frozen(family.network, PRECISIONS[training.mixed_precision])
     family.network.train()
     optimizer = torch.optim.AdamW(
         parameters, lr=training.learning_rate, betas=(training.adam_beta1, training.adam_beta2),
