@@ -7,9 +7,10 @@ import math
 import struct
 from pathlib import Path
 
+from core.config.base_model import FLOW_FAMILIES
 from core.config.paths import model_path
 from core.config.run import RunConfig
-from core.models.lora_targets import UNET
+from core.models.lora_targets import TARGETS
 from core.regular import open_regular
 
 FLOAT = 4
@@ -49,16 +50,25 @@ def sample_bytes(config: RunConfig) -> float:
 
 def adapter_bytes(config: RunConfig) -> float | None:
     """The LoRA: for each weight, out × in (× kernel), rank rows of in and out columns of rank."""
-    folder = Path(model_path(config.model.pretrained_model_name_or_path)) / "unet"
-    shapes = [shape for path in sorted(folder.glob("*.safetensors"))[:1] for shape in _weights(path, config)]
+    model = config.model
+    part = "transformer" if model.family in FLOW_FAMILIES else "unet"
+    folder = Path(model_path(model.pretrained_model_name_or_path)) / part
+    files = [path for path in sorted(folder.glob("*.safetensors")) if _variant_of(path) == model.variant]
+    shapes = [shape for path in files for shape in _weights(path, config)]
     if not shapes:
         return None
     return FLOAT * config.lora.rank * sum(shape[0] + math.prod(shape[1:]) for shape in shapes)
 
 
+def _variant_of(path: Path) -> str | None:
+    """``fp16`` of ``model.fp16.safetensors`` and ``model.fp16-00001-of-00002.safetensors``."""
+    _, _, mark = path.stem.partition(".")
+    return mark.partition("-")[0] if mark else None
+
+
 def _weights(path: Path, config: RunConfig) -> list[list[int]]:
     """Shapes of the weights that take a LoRA, from the file's header."""
-    endings = tuple(f".{ending}.weight" for ending in UNET[config.lora.lora_targets])
+    endings = tuple(f".{ending}.weight" for ending in TARGETS[config.model.family][config.lora.lora_targets])
     try:
         with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))

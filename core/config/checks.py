@@ -91,6 +91,21 @@ def _decided_by(values: Values) -> str:
     return name if family == MIXED_FAMILY else family
 
 
+def _embedded_guidance(values: Values) -> str | None:
+    family, guidance = values["family"], values["embedded_guidance"]
+    if guidance is None or family == "flux":
+        return None
+    return f"embedded_guidance must be unset for {family}, whose network is told no guidance, got {guidance}"
+
+
+def _distilled(values: Values) -> str | None:
+    scale = values["scheduled_sampling_guidance_scale"]
+    if values["family"] != "flux" or scale <= 1 or _rollout_off(values):
+        return None
+    rule = "scheduled_sampling_guidance_scale must be 1 for flux, whose networks were distilled from guidance"
+    return f"{rule}, got {scale}; embedded_guidance is what they are told"
+
+
 def _visited(values: Values) -> bool:
     return values["scheduled_sampling_mode"] == "visited" and not _rollout_off(values)
 
@@ -140,6 +155,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     (("variant", "pretrained_model_name_or_path"), _embedded_variant),
     (("snr_gamma", *MODEL), _snr_gamma),
     (("scheduled_sampling_reflexflow", LENGTH, *MODEL), _reflexflow),
+    (("embedded_guidance", "family"), _embedded_guidance),
+    (("scheduled_sampling_guidance_scale", "family", LENGTH), _distilled),
     (("scheduled_sampling_sampler", "scheduled_sampling_mode", LENGTH), _visited_sampler),
     (("scheduled_sampling_guidance_scale", "scheduled_sampling_mode", LENGTH), _visited_guidance),
     (("lora_dropout", "scheduled_sampling_mode", LENGTH), _visited_dropout),

@@ -26,6 +26,14 @@ class ModelOptions(Block):
     variant: Text | None = option(
         None, "Weight files of a hub model to prefer, such as fp16; unset takes the plain ones.", label="Variant"
     )
+    embedded_guidance: float | None = option(
+        None,
+        "Guidance that a FLUX.1 base with a guidance embedding is told while it trains, rolls out and is probed; unset "
+        "is 3.5.",
+        label="Embedded guidance",
+        ge=1.0,
+        le=100.0,
+    )
 
 
 class DataOptions(Block):

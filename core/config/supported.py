@@ -27,14 +27,8 @@ class Limit:
     advice: str = ""
 
 
-LIMITS: tuple[Limit, ...] = (
-    Limit(
-        "family",
-        "stable_diffusion",
-        lambda config: config.model.family == "stable_diffusion",
-        "take a preset of that family, such as sd15",
-    ),
-)
+LIMITS: tuple[Limit, ...] = ()
+"""All of it can be trained."""
 
 
 def check_supported(config: RunConfig) -> list[Problem]:

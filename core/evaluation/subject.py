@@ -71,9 +71,10 @@ class Subject:
         which = torch.arange(max(validation.drift_pairs, PAIRS)) % len(pictures)
         clean = self.training[which]
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(validation.validation_seed))
-        conditions = self.family.encode_prompts(pictures.prompts)
+        conditions = self.family.encode_prompts(pictures.prompts)[pictures.prompt[which]]
+        framing = pictures.framing[pictures.first[which]]
         return Material(
-            clean=clean, noise=noise.to(device), condition=conditions[pictures.prompt[which]].to(device),
+            clean=clean, noise=noise.to(device), condition=self.family.frame(conditions, framing).to(device),
             training=self.training, grid=self.grid, schedule=self.family.schedule, kind=self.family.kind,
         )  # fmt: skip
 

@@ -24,5 +24,20 @@ FAMILIES: dict[str, FamilyEntry] = {
         "Stable Diffusion 1.x and 2.x, and the embedded base model: one UNet, one CLIP text encoder.",
         "core.models.stable_diffusion:StableDiffusion",
     ),
+    "sdxl": FamilyEntry(
+        "sdxl",
+        "Stable Diffusion XL: one UNet, two CLIP text encoders; it is told how pictures were cut.",
+        "core.models.sdxl:SDXL",
+    ),
+    "sd3": FamilyEntry(
+        "sd3",
+        "Stable Diffusion 3 and 3.5: a flow matching transformer, two CLIP encoders and a T5 encoder or none.",
+        "core.models.sd3:SD3",
+    ),
+    "flux": FamilyEntry(
+        "flux",
+        "FLUX.1: a flow matching transformer over packed latents, with or without a guidance embedding.",
+        "core.models.flux:Flux",
+    ),
 }
 """Families that are built, by name."""

@@ -24,6 +24,7 @@ class Family(Protocol):
         schedule: the noise schedule that the base was trained on.
         kind: what the network predicts.
         takes_guidance: whether it can be guided by a second forward without the prompt.
+        guides_samples: whether the pipeline's ``guidance_scale`` has an effect.
         unguided: the guidance at which sampling asks the network as training does: 1, or the one that it is told.
         resolution_multiple: pixels; sides of pictures are whole multiples of it.
         largest_resolution: pixels; longest side that the network takes, None where it takes any.
@@ -35,13 +36,14 @@ class Family(Protocol):
     schedule: NoiseSchedule
     kind: str
     takes_guidance: bool
+    guides_samples: bool
     unguided: float
     resolution_multiple: int
     largest_resolution: int | None
 
     @classmethod
     def load(cls, path: str, revision: str | None = None, variant: str | None = None) -> "Family":
-        """Reads the base.
+        """Reads the base. A family whose network is told its guidance also takes ``embedded_guidance``.
 
         Raises:
             DataError: ``path`` is no such model; the sentence says what to do.

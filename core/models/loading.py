@@ -66,6 +66,13 @@ def load_pipeline(
     return pipeline
 
 
+def lists_part(path: str, name: str) -> bool:
+    """Whether a pipeline has a part: a folder by its ``model_index.json``; of a hub model it is taken for granted."""
+    if not os.path.isdir(path):
+        return True
+    return _index(path).get(name, [None])[0] is not None
+
+
 def check_autoencoder(pipeline: Any, path: str, channels: int) -> None:
     """Passes an autoencoder that goes with the network.
 
@@ -92,7 +99,7 @@ def check_autoencoder(pipeline: Any, path: str, channels: int) -> None:
 def _check_folder(
     path: str, revision: str | None, kind: str, parts: Sequence[str], strangers: Mapping[str, str]
 ) -> None:
-    folder, index = Path(path), Path(path) / "model_index.json"
+    folder = Path(path)
     looks_local = folder.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1
     if looks_local and not os.path.exists(folder):
         raise refused(f"be a folder that exists, got {path!r}; check the path")
@@ -101,6 +108,19 @@ def _check_folder(
     if revision is not None:
         rule = f"revision must be unset for a base model in a folder, which has only one, got {revision!r}"
         raise DataError([Problem("revision", rule)])
+    listed = _index(path)
+    pipeline = listed.get("_class_name")
+    if pipeline != kind:
+        more = strangers.get(str(pipeline), "choose the family that it belongs to")
+        raise refused(f"be a {kind}, got {path!r}, a {pipeline}; {more}")
+    for name in parts:
+        if name not in listed or not (folder / name).is_dir():
+            raise refused(f"be a diffusers folder with a {name}, got {path!r}, which has none")
+
+
+def _index(path: str) -> dict[str, Any]:
+    """The ``model_index.json`` of a folder."""
+    index = Path(path) / "model_index.json"
     if not index.is_file():
         raise refused(f"be a diffusers folder with a model_index.json, got {path!r}, which has none")
     try:
@@ -109,13 +129,7 @@ def _check_folder(
         raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json cannot be read") from error
     if not isinstance(listed, dict):
         raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json holds no object")
-    pipeline = listed.get("_class_name")
-    if pipeline != kind:
-        more = strangers.get(str(pipeline), "choose the family that it belongs to")
-        raise refused(f"be a {kind}, got {path!r}, a {pipeline}; {more}")
-    for name in parts:
-        if name not in listed or not (folder / name).is_dir():
-            raise refused(f"be a diffusers folder with a {name}, got {path!r}, which has none")
+    return listed
 
 
 def _check_weights(pipeline: Any, path: str, weighted: Sequence[str]) -> None:

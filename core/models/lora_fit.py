@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ LISTED = 10
 """How many keys that do not fit are named."""
 LONGEST_VALUE = 200
 MOST_VALUES = 80
+ENCODERS = ("text_encoder", "text_encoder_2")
+"""Those of a pipeline's text encoders that take a LoRA."""
 _TOLD = ("ss_", "modelspec.", "rollout_")
 
 
@@ -82,12 +85,12 @@ def told(metadata: Mapping[str, str]) -> dict[str, str]:
 
 def missing_parts(lora: LoraFile, family: Family) -> tuple[str, ...]:
     """Parts that the file changes and the base model does not have; their modules are left out."""
-    return tuple(sorted({module.part for module in lora.modules} - set(_parts(family))))
+    return tuple(sorted({module.part for module in _addressed(lora, family).modules} - set(_parts(family))))
 
 
 def misfits(lora: LoraFile, family: Family) -> tuple[Problem, ...]:
     """Every key that does not fit the base model: of no module, of another shape, or no part of a plain LoRA."""
-    homes = _homes(family)
+    lora, homes = _addressed(lora, family), _homes(family)
     found = [_problem(lora, key, "be a part of a plain LoRA", "a key that is none") for key in lora.unknown]
     absent = missing_parts(lora, family)
     if len(absent) == len({module.part for module in lora.modules}):
@@ -110,7 +113,7 @@ def load_lora(lora: LoraFile, family: Family) -> None:
         more = len(problems) - LISTED
         rest = [Problem(lora.path.name, f"{more} more keys of {lora.path.name} do not fit the base model")]
         raise DataError([*problems[:LISTED], *(rest if more > 0 else [])])
-    homes, state = _homes(family), {}
+    lora, homes, state = _addressed(lora, family), _homes(family), {}
     with opened(lora.path) as file:
         for module in lora.modules:
             home = homes.get((module.part, _plain(module.name)))
@@ -167,8 +170,16 @@ def _module_problems(lora: LoraFile, module: LoraModule, home: tuple[str, nn.Mod
 
 def _parts(family: Family) -> dict[str, nn.Module]:
     """The parts of the pipeline that can take a LoRA, under the names that files have for them."""
-    found: dict[str, Any] = {"unet": family.network, "text_encoder": getattr(family.pipeline, "text_encoder", None)}
-    return {name: part for name, part in found.items() if part is not None}
+    encoders = {name: getattr(family.pipeline, name, None) for name in ENCODERS}
+    return {family.part: family.network, **{name: part for name, part in encoders.items() if part is not None}}
+
+
+def _addressed(lora: LoraFile, family: Family) -> LoraFile:
+    """PEFT's own files name no part of a pipeline: what is no text encoder's is the denoising network's."""
+    if lora.format != "peft" or family.part == "unet":
+        return lora
+    modules = (replace(each, part=family.part) if each.part == "unet" else each for each in lora.modules)
+    return replace(lora, modules=tuple(modules))
 
 
 def _homes(family: Family) -> dict[tuple[str, str], tuple[str, nn.Module]]:

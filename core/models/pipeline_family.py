@@ -28,7 +28,7 @@ class PipelineFamily:
     part: ClassVar[str]
     encoders: ClassVar[tuple[str, ...]]
     targets: ClassVar[Mapping[str, Sequence[str]]]
-    takes_guidance = True
+    takes_guidance = guides_samples = True
     unguided = 1.0
     largest_resolution: int | None = None
 

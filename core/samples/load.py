@@ -20,7 +20,8 @@ def load_base(config: RunConfig) -> Family:
     """
     model = config.model
     path = model_path(model.pretrained_model_name_or_path)
-    return FAMILIES[model.family].resolve().load(path, revision=model.revision, variant=model.variant)
+    told = {} if model.embedded_guidance is None else {"embedded_guidance": model.embedded_guidance}
+    return FAMILIES[model.family].resolve().load(path, revision=model.revision, variant=model.variant, **told)
 
 
 def load_finished(folder: RunFolder) -> Family:

@@ -12,7 +12,6 @@ from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 
 from core.config.run import RunConfig
-from core.config.scheduled_sampling import reach_problem
 from core.config.supported import check_supported
 from core.data.latents import LatentSet
 from core.errors import ConfigError, Problem
@@ -22,10 +21,11 @@ from core.runs.manifest import Entry
 from core.samples.load import load_base
 from core.training.adapter import add_adapter, cast_frozen
 from core.training.aside import set_aside
+from core.training.base_problems import model_problems, own_grid
 from core.training.batches import BatchStream, Source
 from core.training.candidates import posterior_over
 from core.training.controls import Control
-from core.training.objective import MIN_SNR_KINDS, Objective
+from core.training.objective import Objective
 from core.training.others import PATIENCE
 from core.training.report import Report
 from core.training.sources import encode_sources, instance_items
@@ -131,7 +131,7 @@ def build(
     instance = instance_items(config)
     report.phase("loading", "loading the base model")
     family = load_base(config)
-    _refuse(_model_problems(config, family))
+    _refuse(model_problems(config, family))
     set_aside(family, accelerator.device, class_folder.parent)
     if config.data.with_prior_preservation:  # the base may have to draw; else its network comes when it is cast
         family.network.to(accelerator.device)
@@ -151,7 +151,7 @@ def build(
         sources, seed=config.training.seed, batch_size=config.training.train_batch_size,
         micro_steps=config.training.gradient_accumulation_steps, caption_dropout=config.data.caption_dropout,
         kind=family.kind, last=family.schedule.last, rollout=rollout,
-        grid=_sampling_grid(config, family) if rollout.stride == "inference" else None,
+        grid=own_grid(config, family) if rollout.stride == "inference" else None,
         process=accelerator.process_index, processes=accelerator.num_processes, control=control, frame=family.frame,
     )  # fmt: skip
     probe = _probe(config, family, pictures)
@@ -161,37 +161,6 @@ def build(
 def _refuse(problems: list[Problem]) -> None:
     if problems:
         raise ConfigError(problems)
-
-
-def _model_problems(config: RunConfig, family: Family) -> list[Problem]:
-    """What only the loaded base model can tell."""
-    problems, rollout = [], config.scheduled_sampling
-    reach = reach_problem(rollout.max_step_offset, rollout.stride, family.schedule.last)
-    if reach is not None:
-        problems.append(Problem("scheduled_sampling_max_step_offset", reach))
-    if config.training.snr_gamma is not None and family.kind not in MIN_SNR_KINDS:
-        rule = f"snr_gamma must be unset for a {family.kind} base model, got {config.training.snr_gamma}"
-        problems.append(Problem("snr_gamma", rule))
-    if family.kind != "flow_matching" and rollout.max_step_offset > 0 and rollout.reflexflow is True:
-        rule = f"scheduled_sampling_reflexflow must be false or unset for a {family.kind} base model, got true"
-        problems.append(Problem("scheduled_sampling_reflexflow", rule))
-    if rollout.max_step_offset > 0 and rollout.mode == "visited" and _has_dropout(family.network):
-        rule = "scheduled_sampling_mode must be fresh for a base model with dropout of its own, got visited"
-        problems.append(Problem("scheduled_sampling_mode", rule))
-    if not bool((_sampling_grid(config, family) > 0).any()):
-        steps = config.validation.validation_num_inference_steps
-        rule = f"validation_num_inference_steps must be at least 2 for the sampler of this base model, got {steps}"
-        problems.append(Problem("validation_num_inference_steps", rule))
-    if family.kind == "epsilon" and rollout.enabled and family.schedule.ends_in_pure_noise:
-        rule = (
-            "scheduled_sampling_max_step_offset must be 0 for an epsilon model whose noise schedule ends in pure noise"
-        )
-        problems.append(Problem("scheduled_sampling_max_step_offset", rule))
-    return problems
-
-
-def _has_dropout(network: nn.Module) -> bool:
-    return any(isinstance(part, nn.Dropout) and part.p > 0 for part in network.modules())
 
 
 def reflexflow_of(config: RunConfig, kind: str) -> ReflexFlow | None:
@@ -248,14 +217,9 @@ def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tup
 def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
     count = config.validation.drift_pairs
     which = torch.arange(count) % len(pictures)
-    clean = pictures.latents[pictures.first[which]]
+    variant = pictures.first[which]
+    clean = pictures.latents[variant]
     noise = torch.randn(clean.shape, generator=stream(config.validation.validation_seed, "drift"))
-    condition = pictures.conditions[pictures.prompt[which]]
-    grid = _sampling_grid(config, family)
+    condition = family.frame(pictures.conditions[pictures.prompt[which]], pictures.framing[variant])
+    grid = own_grid(config, family)
     return ProbeSet(clean, noise, condition, grid, pictures.pictures, pictures.picture_prompts)
-
-
-def _sampling_grid(config: RunConfig, family: Family) -> Tensor:
-    """The timesteps of the preset's own sampler, ascending."""
-    steps = config.validation.validation_num_inference_steps
-    return family.sampling_grid(steps, config.data.resolution)

@@ -61,5 +61,6 @@ def _check(family: Family, folder: Path, path: Path) -> None:
         state = type(family.pipeline).lora_state_dict(folder)
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(f"{path.name} must read back, got an error: {error}; resume the run to save it again") from error
-    if not state:
+    tensors = state[0] if isinstance(state, tuple) else state  # some pipelines give kohya's alphas beside them
+    if not tensors:
         raise RunError(f"{path.name} must hold the adapter, but nothing reads back; resume the run to save it again")

@@ -19,10 +19,10 @@ from app.form import (
     values_of,
 )  # fmt: skip
 from app.paths import AllowedPaths
+from core.config import supported
 from core.config.flat import flatten, parse_config
 from core.config.presets import list_presets
 from core.config.spec import option_specs
-from core.config.supported import LIMITS
 from core.errors import Problem
 
 SPECS = option_specs()
@@ -54,9 +54,12 @@ def test_units_stand_in_the_label(name):
     assert heading(SPECS[name]).endswith(f"({SPECS[name].unit})")
 
 
-@pytest.mark.parametrize("name", [limit.option for limit in LIMITS])
-def test_what_a_version_supports_stands_under_the_input(name):
-    assert "In this version" in explanation(SPECS[name])
+def test_what_a_version_supports_stands_under_the_input(monkeypatch):
+    monkeypatch.setattr(
+        supported, "LIMITS", (supported.Limit("rank", "at most 2", lambda config: config.lora.rank <= 2),)
+    )
+    assert explanation(SPECS["rank"]).endswith("In this version: at most 2.")
+    assert "In this version" not in explanation(SPECS["family"])
 
 
 def test_unset_goes_both_ways_for_each_option_that_knows_it(demo):

@@ -12,6 +12,7 @@ from app.form import values_of
 from app.measured import cost_cards, cost_finding, facts_table, level_finding
 from app.preflight import preflight
 from app.tabs import configure, launch
+from core.config import supported
 from core.config.presets import load_preset
 from core.config.spec import option_specs
 from core.errors import RunError
@@ -156,8 +157,12 @@ def test_nothing_is_measured_beside_a_training(parts, workspace, demo):
     assert not measuring.measuring_folder(workspace.root, demo).path.exists()
 
 
-def test_settings_that_cannot_be_trained_are_not_measured(parts, demo):
-    assert "family must be stable_diffusion" in launch.measure(parts, values_of(parts.workbench.preset("sdxl").config))
+def test_settings_that_cannot_be_trained_are_not_measured(parts, demo, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            supported, "LIMITS", (supported.Limit("rank", "at most 2", lambda config: config.lora.rank <= 2),)
+        )
+        assert "rank must be at most 2 in this version" in launch.measure(parts, values_of(demo))
     raw = values_of(demo)
     raw[list(option_specs()).index("rank")] = 0
     assert "rank must" in launch.measure(parts, raw)

@@ -7,6 +7,7 @@ from tiny_checkpoint import save_checkpoint
 from tiny_runs import SIDE, bases, one_thread, pictures, reset_accelerate, tiny_config
 from typed_commands import typed
 
+from core.config import supported
 from core.config.flat import flatten
 from core.config.table import option_rows, value_text
 from core.runs.folder import RunFolder
@@ -79,10 +80,13 @@ def test_all_problems_are_listed_at_once_and_nothing_is_made(typed, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["train", "ab"])
-def test_what_this_version_cannot_train_is_refused_before_a_folder_is_made(typed, tmp_path, command):
+def test_what_this_version_cannot_train_is_refused_before_a_folder_is_made(typed, tmp_path, command, monkeypatch):
+    monkeypatch.setattr(
+        supported, "LIMITS", (supported.Limit("rank", "at most 2", lambda config: config.lora.rank <= 2),)
+    )
     code, _, err = typed(command, "sdxl")
     assert code == 2
-    assert any("family must be stable_diffusion" in line for line in err)
+    assert any("rank must be at most 2 in this version" in line for line in err)
     assert runs(tmp_path) == []
 
 

@@ -1,25 +1,24 @@
 import pytest
 
+from core.config import supported
 from core.config.presets import list_presets, resolve_config
 from core.config.spec import option_specs
-from core.config.supported import LIMITS, check_supported, supported_text
+from core.config.supported import LIMITS, Limit, check_supported, supported_text
 
 PREFIX = "scheduled_sampling_"
 
 
 @pytest.mark.parametrize("name", list(list_presets()))
-def test_a_shipped_preset_can_be_trained_or_its_family_says_so(name):
-    config = list_presets()[name].config
-    problems = check_supported(config)
-    if config.model.family == "stable_diffusion":
-        assert problems == []
-    else:
-        (problem,) = problems
-        assert problem.option == "family"
-        assert problem.message == (
-            f"family must be stable_diffusion in this version, got '{config.model.family}'; "
-            "take a preset of that family, such as sd15"
-        )
+def test_every_shipped_preset_can_be_trained(name):
+    assert check_supported(list_presets()[name].config) == []
+
+
+def test_what_keeps_to_no_limit_is_told(monkeypatch):
+    limit = Limit("rank", "at most 2", lambda config: config.lora.rank <= 2, "lower it")
+    monkeypatch.setattr(supported, "LIMITS", (limit,))
+    (problem,) = check_supported(resolve_config("demo", overrides={"rank": 4}))
+    assert (problem.option, problem.message) == ("rank", "rank must be at most 2 in this version, got 4; lower it")
+    assert supported_text("rank") == "at most 2"
 
 
 @pytest.mark.parametrize(
@@ -38,9 +37,8 @@ def test_every_rollout_option_can_be_trained(preset, changes):
     assert check_supported(resolve_config(preset, overrides=overrides)) == []
 
 
-def test_no_rollout_option_has_a_limit():
-    assert [name for name in option_specs() if name.startswith(PREFIX) and supported_text(name)] == []
-    assert supported_text("family") == "stable_diffusion"
+def test_no_option_has_a_limit():
+    assert [name for name in option_specs() if supported_text(name)] == []
 
 
 def test_every_limit_is_about_an_option():

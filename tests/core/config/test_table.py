@@ -55,8 +55,6 @@ def test_the_markdown_table_has_a_line_an_option():
     stride = next(line for line in lines if "_stride`" in line)
     assert "whole number between 1 and 1000, or inference (timesteps)" in stride
     assert "In this version" not in stride
-    family = next(line for line in lines if line.startswith("| `family`"))
-    assert "In this version: stable_diffusion." in family
 
 
 def test_help_tells_what_people_overlook():

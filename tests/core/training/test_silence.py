@@ -89,10 +89,11 @@ RAMP = {**ROLLOUT, **LONG, "train_batch_size": 4, f"{PREFIX}ramp_steps": 4, f"{P
 REFLEX = {**ROLLOUT, f"{PREFIX}reflexflow": True}
 NOT_FLOW = "scheduled_sampling_reflexflow must be false or unset"
 CASES = {
-    "family": Case("sdxl", refused="family must be stable_diffusion in this version"),
+    "family": Case("sdxl", refused="must be a StableDiffusionXLPipeline"),
     "pretrained_model_name_or_path": Case("OTHER", ("loss",)),
     "revision": Case("main", refused="revision must be unset"),
     "variant": Case("fp16", refused="variant"),
+    "embedded_guidance": Case(2.0, refused="embedded_guidance must be unset for stable_diffusion"),
     "instance_data_dir": Case("CLASS", ("loss",)),
     "instance_prompt": Case("a photo of sks dog", ("loss", "adapter")),
     "class_data_dir": Case("CLASS", ("loss",), ("items",), PRIOR),
