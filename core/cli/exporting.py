@@ -18,10 +18,12 @@ def export(
         Path | None, typer.Option("--out", help="Its folder; default: WORKSPACE/exports/NAME-FORMAT.")
     ] = None,
     packed: Annotated[bool, typer.Option("--zip", help="Packs the folder into one file beside it.")] = False,
+    push: Annotated[
+        str | None, typer.Option("--push", help="Uploads it to this repository of the hub, with the token in HF_TOKEN.")
+    ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Writes a finished run's LoRA for other tools, reads it back, and checks that it does the same."""
-    from core.export.formats import format_problem
     from core.runs.exported import export_folder, export_name, export_path
     from core.runs.files import make_folder, slug
     from core.runs.heartbeat import StatusWriter
@@ -31,25 +33,49 @@ def export(
 
     found = find_run(run, workspace)
     space = workspace_of(found.path)
-    problem = format_problem(format, found.config().model.family)
-    if problem is not None:
-        raise ConfigError([problem])
+    _check(format, found.config().model.family, push)
     identifier = space.identifier(found)
     target = (export_path(_space(space, workspace), identifier, format) if out is None else out).absolute()
     name = export_name(identifier) if out is None else slug(target.name)
     folder = export_folder(found, format)
     make_folder(folder.path)
     status = StatusWriter(folder, phase="loading", message="loading the base model")
-    done, report, lines = False, Report(folder, status), []
+    done, report = False, Report(folder, status)
     with recorded(status), closing(report):
         lines = _exported(found, format, target, name, report)
         lines += [f"zip: {zipped(target)}"] if packed else []
+        report.close()
+        print("\n".join(lines), flush=True)
+        if push is not None:
+            _push(target, push, report)
         status.finish("done", message="exported")
         done = True
     if not done:
-        print("stopped: nothing was exported")
+        print("stopped")
         raise typer.Exit(1)
-    print("\n".join(lines))
+
+
+def _check(format: str, family: str, push: str | None) -> None:
+    """Refuses what cannot be, before anything is loaded."""
+    from core.export.formats import format_problem
+
+    problems = [format_problem(format, family)]
+    if push is not None:
+        from core.export.push import push_problem
+
+        problems.append(push_problem(push))
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise ConfigError(found)
+
+
+def _push(target: Path, repo: str, report) -> None:
+    """Says what goes where, and uploads it."""
+    from core.export.push import push, push_text
+
+    report.phase("saving", "pushing to the hub")
+    print(push_text(target, repo), flush=True)
+    print(f"pushed: {push(target, repo)}", flush=True)
 
 
 def _exported(found, format: str, target: Path, name: str, report) -> list[str]:

@@ -28,6 +28,7 @@ FILLED = {
     "Monitor": "#plot-loss svg",
     "Compare": "#config-difference :is(td, p)",
     "Inspect": "#inspect-summary :is(td, p, li)",
+    "Export": "#export-result :is(td, p)",
 }
 """Of each tab what comes last, whether there is something to show or not."""
 

@@ -9,6 +9,7 @@ from core.plots import PLOTS
 from core.report.export import export_report
 from core.runs.workspace import Workspace
 from tests.support.browsing import TITLES, endless, open_folds, open_tab, wait_filled
+from tests.support.exports import exported, give_adapter
 from tests.support.fabricated import changed, finish, make_experiment
 from tests.support.inspections import inspected
 from tests.support.served import Served, Watched
@@ -45,6 +46,8 @@ def experiment(served):
     finish(broken.folder, "failed", error="1 of 2 arms did not end well")
     made = make_experiment(workspace, config=config, seeds=2)
     inspected(workspace, made.arms[1].run)
+    give_adapter(made.arms[1].run)
+    exported(workspace, made.arms[1].run, "diffusers")
     with endless(workspace):
         served.wait()
         yield made
