@@ -16,7 +16,7 @@ from PIL import Image
 
 from core.config.presets import slug
 from core.data.captions import CAPTION_SUFFIXES, read_caption
-from core.data.dreambooth import INSTANCE_PROMPT, PICTURE_SUFFIXES, Listing, scan_folder
+from core.data.dreambooth import INSTANCE_PROMPT, PICTURE_SUFFIXES, Listing, scan_subject
 from core.data.groups import FOLDER_NAME
 from core.data.pictures import look_at, read_picture
 from core.data.prompts import USUALLY_READ, cut_note
@@ -195,10 +195,10 @@ def free_file(folder: Path, source: Path) -> Path:
     return target
 
 
-def read_folder(folder: str | Path, instance_prompt: str) -> Listing:
-    """The pictures of a folder with their exact prompts.
+def read_folder(folder: str | Path, instance_prompt: str, *, masked: bool = False) -> Listing:
+    """The pictures of a folder with their exact prompts; with ``masked`` their masks are checked too.
 
     Raises:
         DataError: With everything that is wrong in it.
     """
-    return scan_folder(folder, instance_prompt)
+    return scan_subject(folder, instance_prompt, masked=masked)

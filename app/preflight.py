@@ -83,7 +83,8 @@ def _base(config: RunConfig) -> Check:
 
 def _data(config: RunConfig) -> Check:
     try:
-        listing = read_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt)
+        data = config.data
+        listing = read_folder(resolve_path(data.instance_data_dir), data.instance_prompt, masked=data.masked_loss)
     except DataError as error:
         return Check("fail", "Pictures", "; ".join(problem.message for problem in error.problems))
     most = tokens_read(model_folder(config.model.pretrained_model_name_or_path))

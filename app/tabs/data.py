@@ -74,7 +74,7 @@ def build(parts: Parts) -> None:
 
 def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
-    source = [parts.inputs[name] for name in (*SUBJECT, "resolution", "pretrained_model_name_or_path")]
+    source = [parts.inputs[name] for name in (*SUBJECT, "resolution", "pretrained_model_name_or_path", "masked_loss")]
     parts.chains["listing"] = {
         "fn": lambda *values: show_listing(parts.workbench.paths, *values),
         "inputs": source,
@@ -155,8 +155,9 @@ def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, 
 
 
 def show_listing(
-    paths: AllowedPaths, folder: str, instance_prompt: str, resolution: float | None, base: str | None = None
-) -> str:
+    paths: AllowedPaths, folder: str, instance_prompt: str, resolution: float | None, base: str | None = None,
+    masked: bool | None = False,
+) -> str:  # fmt: skip
     """The pictures of the folder, or everything that is wrong with it."""
     if not folder or not str(folder).strip():
         return empty("Give a folder of 4 or more pictures, or upload some.")
@@ -164,11 +165,11 @@ def show_listing(
     if problem is not None:
         return checklist([("fail", problem.option, problem.message)])
     try:
-        listing = read_folder(resolve_path(str(folder).strip()), instance_prompt or "")
+        listing = read_folder(resolve_path(str(folder).strip()), instance_prompt or "", masked=masked is True)
     except DataError as error:
         return checklist([("fail", problem.option, problem.message) for problem in error.problems])
     side = int(resolution) if resolution is not None and math.isfinite(resolution) else 0
-    return listing_html(listing, side, tokens_read(_folder_of(base, paths)))
+    return listing_html(listing, side, tokens_read(_folder_of(base, paths)), masked=masked is True)
 
 
 def _folder_of(base: str | None, paths: AllowedPaths) -> Path | None:
@@ -178,13 +179,14 @@ def _folder_of(base: str | None, paths: AllowedPaths) -> Path | None:
     return model_folder(base)
 
 
-def listing_html(listing: Listing, resolution: int, most: int) -> str:
+def listing_html(listing: Listing, resolution: int, most: int, *, masked: bool = False) -> str:
     """The table: picture, size, prompt and where it comes from, warnings; then what was passed over and why.
 
     Args:
         listing: The pictures.
         resolution: Side of the square that is trained on, in pixels.
         most: Tokens of a prompt that the text encoder reads.
+        masked: Whether masks count.
     """
     notes = warnings_of(listing, resolution, most)
     head = ["Picture", "File", "Size (pixels)", "Trained as", "Prompt", *(["Note"] if any(notes.values()) else [])]
@@ -193,7 +195,7 @@ def listing_html(listing: Listing, resolution: int, most: int) -> str:
             _image(item.path),
             escape(printable(item.name)),
             f"{item.width} × {item.height}",
-            _trained_as(item, resolution),
+            _trained_as(item, resolution, masked),
             f"<q>{escape(_shown(item.prompt))}</q><small>from {_source(item.prompt_source)}</small>",
             escape("; ".join(notes[item.path])),
         ][: len(head)]
@@ -215,10 +217,15 @@ def _shown(prompt: str) -> str:
     return prompt if rest <= 0 else f"{prompt[:LONGEST_PROMPT]}… and {rest} more characters"
 
 
-def _trained_as(item: Item, resolution: int) -> str:
-    """The size that a picture is trained at, and how often it comes in an epoch."""
+def _trained_as(item: Item, resolution: int, masked: bool) -> str:
+    """The size that a picture is trained at, how often it comes in an epoch, and its mask."""
+    lines = [f"{item.repeats} times an epoch"] if item.repeats > 1 else []
+    if item.mask is not None:
+        lines.append(f"mask {printable(item.mask.name)}{'' if masked else ', not used: masked_loss is off'}")
+    elif masked:
+        lines.append("no mask: counts whole")
     size = f"{resolution} × {resolution}" if resolution > 0 else ""
-    return f"{size}<small>{item.repeats} times an epoch</small>" if item.repeats > 1 else size
+    return size + "".join(f"<small>{escape(line)}</small>" for line in lines)
 
 
 def _source(name: str) -> str:

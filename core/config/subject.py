@@ -100,6 +100,20 @@ class DataOptions(Block):
         "Mirrors pictures left to right half of the time; leave it off for subjects with writing or a parting.",
         label="Random flip",
     )
+    masked_loss: bool = option(
+        False,
+        "Lets only what a picture's mask shows in white count in the loss; a mask is NAME-masklabel.png beside the "
+        "picture, or masks/NAME.png. Pictures without one count whole.",
+        label="Masked loss",
+    )
+    unmasked_weight: float = option(
+        0.1,
+        "With masked_loss, how much what a mask shows in black counts against what it shows in white; 0 lets the model "
+        "do there whatever it likes.",
+        label="Weight of the unmasked",
+        ge=0.0,
+        le=1.0,
+    )
     caption_dropout: float = option(
         0.0,
         "Chance that an item is trained with an empty prompt, which keeps guidance working in long trainings.",

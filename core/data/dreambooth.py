@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.data.captions import CAPTION_SUFFIXES, Caption, read_caption
 from core.data.groups import Group, kohya_group, why_not_a_group
+from core.data.masks import MASKS_FOLDER, check_mask, is_mask, masks_of
 from core.data.metadata import METADATA_NAME, Metadata, not_there, read_metadata
 from core.data.pictures import Look, look_at
 from core.errors import DataError, Problem, printable, unreadable
@@ -36,6 +37,7 @@ class Item:
         height: pixels, after the camera's rotation is applied.
         notes: what happens to picture or caption that people may not expect, in words.
         repeats: how often it comes in an epoch.
+        mask: file of its mask, which only counts with ``masked_loss``.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Item:
     height: int
     notes: tuple[str, ...] = ()
     repeats: int = 1
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class _Found:
     problems: list[Problem] = field(default_factory=list)
     metadata: list[Metadata] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    masked: bool = False
 
     def caption(self, name: str) -> tuple[Caption, str] | None:
         """What the nearest metadata file says of a picture, and that file's name."""
@@ -79,7 +83,9 @@ class _Found:
         return None
 
 
-def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instance_data_dir") -> Listing:
+def scan_folder(
+    folder: Path | str, instance_prompt: str, option: str = "instance_data_dir", *, masked: bool = False
+) -> Listing:
     """Reads a folder of pictures, and kohya's ``N_prompt`` folders in it, with their captions.
 
     Captions are ``.txt`` or ``.caption`` sidecars, and the lines of a ``metadata.jsonl``. Links are followed: the user
@@ -89,13 +95,14 @@ def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instanc
         folder: where the pictures lie; it is only read.
         instance_prompt: the prompt of every picture that has no other.
         option: the option that named the folder, for the error's sentence.
+        masked: whether masks will be used, and have to be good.
 
     Raises:
-        DataError: the folder is missing or holds no picture, a picture or a caption cannot be read; all such problems
-            at once.
+        DataError: the folder is missing or holds no picture, a picture, a caption or a mask cannot be used; all such
+            problems at once.
     """
     folder = Path(os.path.expanduser(folder))
-    paths, found = _listed(folder, option, str(folder)), _Found()
+    paths, found = _listed(folder, option, str(folder)), _Found(masked=masked)
     groups = [group for path in paths if _is_folder(path) and (group := kohya_group(path)) is not None]
     _read_group(Group(folder, "", 1, instance_prompt, INSTANCE_PROMPT), paths, found)
     shared = len(found.metadata)
@@ -112,6 +119,19 @@ def scan_folder(folder: Path | str, instance_prompt: str, option: str = "instanc
     if found.problems:
         raise DataError(found.problems)
     return Listing(tuple(found.items), tuple(found.skipped))
+
+
+def scan_subject(folder: Path | str, instance_prompt: str, *, masked: bool) -> Listing:
+    """The subject's pictures; with ``masked`` at least one of them has to have a mask.
+
+    Raises:
+        DataError: as ``scan_folder``, or there is no mask.
+    """
+    listing = scan_folder(folder, instance_prompt, masked=masked)
+    if masked and not any(item.mask is not None for item in listing.items):
+        rule = "masked_loss must be false for a folder without masks, got true"
+        raise DataError([Problem("masked_loss", f"{rule}; put NAME-masklabel.png beside NAME.png, or masks/NAME.png")])
+    return listing
 
 
 def _no_picture(folder: Path, option: str, found: _Found) -> Problem:
@@ -131,16 +151,26 @@ def _read_group(group: Group, paths: Sequence[Path], found: _Found) -> None:
         except DataError as error:
             found.problems += error.problems
         skipped[path] = "captions"
-    pictures = [path for path in rest if path.suffix.lower() in PICTURE_SUFFIXES]
+    shown = [path for path in rest if path.suffix.lower() in PICTURE_SUFFIXES]
+    pictures, masks = [path for path in shown if not is_mask(path)], [path for path in shown if is_mask(path)]
+    mask_of = masks_of(pictures, masks, _masks_folder(group, paths))
+    skipped |= {path: "a mask" if path in mask_of.values() else "a mask without a picture" for path in masks}
     captions = _captions(rest)
     skipped |= _beside(rest, {path.stem for path in pictures}, captions)
     found.names |= {group.prefix + path.name for path in pictures}
     for path in pictures:
         try:
-            found.items.append(_read_item(path, group, captions.get(path.stem), found))
+            found.items.append(_read_item(path, group, captions.get(path.stem), mask_of.get(path), found))
         except DataError as error:
             found.problems += [_inside(group, problem) for problem in error.problems]
     found.skipped += [(printable(group.prefix + path.name), skipped[path]) for path in paths if path in skipped]
+
+
+def _masks_folder(group: Group, paths: Sequence[Path]) -> list[Path]:
+    if not any(path.name == MASKS_FOLDER and _is_folder(path) for path in paths):
+        return []
+    listed = _listed(group.path / MASKS_FOLDER, f"{group.prefix}{MASKS_FOLDER}", f"{group.prefix}{MASKS_FOLDER}")
+    return [path for path in listed if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")]
 
 
 def _inside(group: Group, problem: Problem) -> Problem:
@@ -166,6 +196,8 @@ def _why_skipped(path: Path, *, nested: bool) -> str | None:
         mode = path.stat().st_mode
     except OSError:  # told when it is read
         mode = stat.S_IFREG
+    if stat.S_ISDIR(mode) and path.name == MASKS_FOLDER:
+        return "the masks"
     if stat.S_ISDIR(mode):
         return "a folder in a folder" if nested else None if kohya_group(path) else why_not_a_group(path)
     if not stat.S_ISREG(mode):
@@ -196,12 +228,14 @@ def _beside(paths: Sequence[Path], stems: set[str], used: dict[str, Path]) -> di
     return told
 
 
-def _read_item(path: Path, group: Group, caption: Path | None, found: _Found) -> Item:
+def _read_item(path: Path, group: Group, caption: Path | None, mask: Path | None, found: _Found) -> Item:
     problems: list[Problem] = []
     look, name = Look(0, 0, ()), group.prefix + path.name
     said, source = found.caption(name) or (Caption(group.prompt, ()), group.source)
     try:
         look = look_at(path)
+        if mask is not None and found.masked:
+            check_mask(mask, path, (look.width, look.height))
     except DataError as error:
         problems += error.problems
     try:
@@ -212,4 +246,4 @@ def _read_item(path: Path, group: Group, caption: Path | None, found: _Found) ->
     if problems:
         raise DataError(problems)
     notes = look.notes + said.notes
-    return Item(path, name, said.text, printable(source), look.width, look.height, notes, group.repeats)
+    return Item(path, name, said.text, printable(source), look.width, look.height, notes, group.repeats, mask)

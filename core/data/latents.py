@@ -13,6 +13,7 @@ from torch import Tensor
 
 from core.data.crops import Cut, cuts
 from core.data.dreambooth import Item
+from core.data.masks import weights_of
 from core.data.pictures import read_picture
 
 
@@ -30,6 +31,7 @@ class LatentSet:
         empty: the condition without a prompt, for caption dropout.
         prompts: the distinct prompts, in the order of ``conditions``.
         repeats: how often each picture comes in an epoch.
+        masks: how much each latent pixel of each variant counts in the loss, 0..1; None: all alike.
     """
 
     latents: Float[Tensor, "variants c h w"]
@@ -41,6 +43,7 @@ class LatentSet:
     empty: Tensor
     prompts: tuple[str, ...]
     repeats: Int[Tensor, "pictures"]
+    masks: Float[Tensor, "variants 1 h w"] | None = None
 
     @property
     def order(self) -> Int[Tensor, "places"]:
@@ -89,6 +92,7 @@ def encode(
     center_crop: bool,
     random_flip: bool,
     progress: Callable[[int, int], None],
+    unmasked_weight: float | None = None,
     contents: Sequence[str] | None = None,
     keep_pictures: Keep = made_anew,
     keep_prompts: Keep = made_anew,
@@ -107,16 +111,19 @@ def encode(
         center_crop: one centred crop, instead of several along the longer side.
         random_flip: cache the mirrored picture too.
         progress: called with (pictures done, pictures in all).
+        unmasked_weight: how much counts what masks show in black; None: masks are not used.
         contents: digest of each picture's file, by which ``keep_pictures`` knows it; None where nothing is kept.
         keep_pictures: gives latents that were encoded before.
         keep_prompts: gives conditions that were encoded before.
     """
-    latents, framing = [], []
+    latents, framing, masks = [], [], []
     size = (resolution, resolution)
     for index, item in enumerate(items):
         placed = cuts((item.width, item.height), size, center_crop)
         facts = ("picture", None if contents is None else contents[index], size, center_crop, random_flip)
         latents.append(keep_pictures(facts, partial(_variants, item, placed, random_flip, encode_pictures)))
+        if unmasked_weight is not None:
+            masks.append(_masks(item, placed, random_flip, latents[-1], unmasked_weight))
         sides = (False, True) if random_flip else (False,)
         framing += [cut.framing(mirrored=mirrored) for mirrored in sides for cut in placed]
         progress(index + 1, len(items))
@@ -132,6 +139,7 @@ def encode(
         empty=keep_prompts(("empty",), empty_condition),
         prompts=prompts,
         repeats=torch.tensor([item.repeats for item in items]),
+        masks=torch.cat(masks) if masks else None,
     )
 
 
@@ -143,3 +151,10 @@ def _variants(
     if random_flip:
         pictures += [picture.flip(-1) for picture in pictures]
     return encode_pictures(torch.stack(pictures))
+
+
+def _masks(item: Item, placed: Sequence[Cut], random_flip: bool, latents: Tensor, unmasked_weight: float) -> Tensor:
+    """Cut and mirrored as the picture itself."""
+    height, width = latents.shape[-2:]
+    weights = torch.from_numpy(weights_of(item.mask, placed, (width, height), unmasked_weight))
+    return torch.cat([weights, weights.flip(-1)]) if random_flip else weights

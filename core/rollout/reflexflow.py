@@ -35,7 +35,7 @@ class ReflexFlow:
 
 def direction_loss(
     velocity: Float[Tensor, "n ..."], rolled: Float[Tensor, "n ..."], clean: Float[Tensor, "n ..."],
-    mask: Bool[Tensor, "n ..."] | None = None,
+    mask: Bool[Tensor, "n ..."] | Float[Tensor, "n ..."] | None = None,
 ) -> Float[Tensor, " n"]:  # fmt: skip
     """Anti-drift rectification of each item, 0..4.
 
@@ -43,7 +43,7 @@ def direction_loss(
         velocity: (n, ...), predicted, noise-ward (`noise - clean`).
         rolled: (n, ...), where the rollouts arrived.
         clean: (n, ...), where the velocity should lead back to: x0, or its posterior mean.
-        mask: (n, ...), the elements that count; None: all.
+        mask: (n, ...), how much each element counts in both lengths, 0..1; None: all alike.
     """
     way = _within(rolled.float() - clean.float(), mask)
     difference = _unit(_within(velocity.float(), mask)) - _unit(way)
@@ -52,34 +52,34 @@ def direction_loss(
 
 def compensation_weights(
     biased: Float[Tensor, "n ..."], unbiased: Float[Tensor, "n ..."], alpha: float,
-    mask: Bool[Tensor, "n ..."] | None = None,
+    mask: Bool[Tensor, "n ..."] | Float[Tensor, "n ..."] | None = None,
 ) -> Float[Tensor, "n ..."]:  # fmt: skip
-    """Frequency compensation weights, each item's of mean 1 (inside the mask); no gradient.
+    """Frequency compensation weights, each item's of mean 1 (by the mask's weights); no gradient.
 
     Args:
         biased: (n, ...), prediction at the rolled states: the training forward's own.
         unbiased: (n, ...), prediction at the true states of the same timesteps.
         alpha: how strongly weights follow the difference, 0 or more; 0 gives 1 everywhere.
-        mask: (n, ...), the elements that count; None: all. Elements outside get 0.
+        mask: (n, ...), how much each element counts in the means, 0..1; None: all alike. Elements with 0 get 0.
     """
     change = (unbiased.detach().float() - biased.detach().float()).abs()
     inside = torch.ones_like(change) if mask is None else mask.expand_as(change).float()
-    change = change * inside
     mean = _mean(change, inside)
     relative = torch.where(mean > 0, change / mean.clamp_min(torch.finfo(torch.float32).tiny), 1.0)
-    weights = (1 + alpha * (relative - 1)).clamp(0, HIGHEST_WEIGHT) * inside
+    weights = (1 + alpha * (relative - 1)).clamp(0, HIGHEST_WEIGHT) * (inside > 0)
     return weights / _mean(weights, inside).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _mean(values: Tensor, inside: Tensor) -> Tensor:
-    """(n, 1, ...), over the elements inside."""
+    """(n, 1, ...), by weight; 0 where nothing counts."""
     dims = tuple(range(1, values.ndim))
-    return values.sum(dims, keepdim=True) / inside.sum(dims, keepdim=True).clamp_min(1)
+    weight = inside.sum(dims, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+    return (values * inside).sum(dims, keepdim=True) / weight
 
 
 def _within(latent: Tensor, mask: Tensor | None) -> Tensor:
-    """(n, elements), 0 outside the mask."""
-    return (latent if mask is None else latent * mask.expand_as(latent)).flatten(1)
+    """(n, elements), so that plain lengths and products are those by the mask's weights."""
+    return (latent if mask is None else latent * mask.expand_as(latent).float().sqrt()).flatten(1)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class Entry:
         prompt: it is trained with.
         prompt_source: where that prompt comes from.
         repeats: how often it comes in an epoch.
+        mask: SHA-256 of the file of its mask; None where none is used.
         bucket: width and height that it is trained at, in pixels.
     """
 
@@ -38,6 +39,7 @@ class Entry:
     prompt: str
     prompt_source: str
     repeats: int
+    mask: str | None
     bucket: tuple[int, int]
 
 

@@ -42,6 +42,7 @@ class Batch:
         share: in mode visited, the share of each of an item's states in its loss, the noisiest first.
         group: which pictures share each item's condition, see ``core.training.candidates``; on the CPU.
         disturbance: what a control adds to what the network sees; None without one.
+        mask: how much each latent pixel counts in the loss, 0..1; None: all alike.
     """
 
     clean: Float[Tensor, "batch c h w"]
@@ -52,13 +53,15 @@ class Batch:
     share: Float[Tensor, "states batch"]
     group: Int[Tensor, "batch"]
     disturbance: Disturbance | None = None
+    mask: Float[Tensor, "batch 1 h w"] | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """On a device; the plan stays on the CPU, where the engine reads it."""
         values = (self.clean, self.noise, self.condition, self.weight, self.share)
         clean, noise, condition, weight, share = (value.to(device, non_blocking=True) for value in values)
         disturbance = None if self.disturbance is None else self.disturbance.to(device)
-        return Batch(clean, noise, condition, self.plan, weight, share, self.group, disturbance)
+        mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
+        return Batch(clean, noise, condition, self.plan, weight, share, self.group, disturbance, mask)
 
 
 @lru_cache(maxsize=8)
@@ -141,7 +144,7 @@ class BatchStream:
     def draw(self, position: Position, probability: float) -> Batch:
         """This process's share of the micro-step at ``position``, on the CPU."""
         share = self._share()
-        clean, condition, weight, group = self._pictures(position)
+        clean, condition, weight, group, mask = self._pictures(position)
         timestep = self._timesteps(position, len(clean))
         noise = torch.randn(clean.shape, generator=stream(self.seed, "noise", position.step, position.micro))
         plan, of_item = self._plan(position, timestep, probability)
@@ -150,7 +153,7 @@ class BatchStream:
         )
         return Batch(
             clean[share], noise[share], condition[share], mine, weight[share], of_item[:, share], group[share],
-            self._disturbance(position, clean.shape, share),
+            self._disturbance(position, clean.shape, share), None if mask is None else mask[share],
         )  # fmt: skip
 
     def _disturbance(self, position: Position, shape: torch.Size, share: Tensor) -> Disturbance | None:
@@ -175,10 +178,10 @@ class BatchStream:
         one = torch.arange(self.batch_size) + self.process * self.batch_size
         return torch.cat([one + index * self.batch_size * self.processes for index in range(len(self.sources))])
 
-    def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         size = self.batch_size * self.processes
         first = (position.step * self.micro_steps + position.micro) * size
-        clean, condition, framing, weight, group = [], [], [], [], []
+        clean, condition, framing, weight, group, masks = [], [], [], [], [], []
         for source in self.sources:
             pictures = source.pictures
             picks = torch.tensor(shuffled(self.seed, source.order, first, size, pictures.order))
@@ -187,11 +190,14 @@ class BatchStream:
             chosen = pictures.first[picks] + variant
             clean.append(pictures.latents[chosen])
             framing.append(pictures.framing[chosen])
+            if pictures.masks is not None:
+                masks.append(pictures.masks[chosen])
             condition.append(pictures.conditions[pictures.prompt[picks]])
             weight.append(torch.full((size,), source.loss_weight / size))
             group.append(source.groups[pictures.prompt[picks]])
         captions, groups = self._drop_captions(torch.cat(condition), torch.cat(group), position)
-        return torch.cat(clean), self.frame(captions, torch.cat(framing).float()), torch.cat(weight), groups
+        framed = self.frame(captions, torch.cat(framing).float())
+        return torch.cat(clean), framed, torch.cat(weight), groups, torch.cat(masks) if masks else None
 
     def _drop_captions(self, condition: Tensor, group: Tensor, position: Position) -> tuple[Tensor, Tensor]:
         chance = torch.rand(

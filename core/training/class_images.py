@@ -31,12 +31,10 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     """
     data = config.data
     prompt = str(data.class_prompt)
-    own = (
-        []
-        if data.class_data_dir is None
-        else list(scan_folder(resolve_path(data.class_data_dir), prompt, "class_data_dir").items)
-    )
-    own = own[: data.num_class_images]
+    own: list[Item] = []
+    if data.class_data_dir is not None:
+        found = scan_folder(resolve_path(data.class_data_dir), prompt, "class_data_dir", masked=data.masked_loss)
+        own = list(found.items)[: data.num_class_images]
     missing = data.num_class_images - len(own)
     if missing == 0:
         return own

@@ -204,7 +204,7 @@ def _repeated(batch: Batch, count: int) -> Batch:
     plan = RolloutPlan(source=batch.plan.source[pick], target=batch.plan.target[pick], steps=batch.plan.steps[pick])
     return Batch(
         batch.clean[pick], batch.noise[pick], batch.condition[pick], plan, batch.weight[pick], batch.share[:, pick],
-        batch.group[pick],
+        batch.group[pick], mask=None if batch.mask is None else batch.mask[pick],
     )  # fmt: skip
 
 

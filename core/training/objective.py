@@ -54,6 +54,7 @@ class States:
         group: candidates of each for the posterior; on the CPU.
         rolled: which are the model's own; on the device.
         own: indices of those; on the device.
+        mask: how much each latent pixel counts, 0..1; None: all alike.
     """
 
     noisy: Float[Tensor, "n ..."]
@@ -66,6 +67,7 @@ class States:
     group: Int[Tensor, "n"]
     rolled: Bool[Tensor, "n"]
     own: Int[Tensor, "own"]
+    mask: Float[Tensor, "n 1 ..."] | None = None
 
 
 def state_losses(
@@ -87,7 +89,7 @@ def state_losses(
         kind=objective.kind, steps=states.rolled, posterior=aim,
     )  # fmt: skip
     squares = (prediction.float() - target.float()).pow(2)
-    losses = squares.flatten(1).mean(1)
+    losses = masked_mean(squares, states.mask)
     _note_errors(losses, states, tally)
     _note_drift(objective, states, tally)
     if objective.reflexflow is not None and unbiased is not None:
@@ -114,13 +116,29 @@ def _reflexflow(
     """The rolled states' losses; `prediction` is at the same time the biased one that the weights need."""
     own, velocity = states.own, prediction.float()[states.own]
     back_to = (states.clean if aim is None else aim)[own]
-    direction = direction_loss(velocity, states.noisy[own], back_to)
-    weights = compensation_weights(velocity, unbiased, options.alpha)
-    error = (weights * squares[own]).flatten(1).mean(1)
+    mask = None if states.mask is None else states.mask[own]
+    direction = direction_loss(velocity, states.noisy[own], back_to, mask)
+    weights = compensation_weights(velocity, unbiased, options.alpha, mask)
+    error = masked_mean(weights * squares[own], mask)
     tally.add("reflexflow_direction", direction)
     tally.add("reflexflow_error", error)
     tally.add("reflexflow_spread_squared", (weights - 1).square().flatten(1).mean(1))
     return options.beta1 * direction + options.beta2 * error
+
+
+def masked_mean(values: Float[Tensor, "n ..."], mask: Float[Tensor, "n 1 ..."] | None) -> Float[Tensor, "n"]:
+    """Each item's mean over its latent, by weight.
+
+    An item counts as much as any other, however small its mask is; one of whose crop nothing counts has the mean 0.
+
+    Args:
+        values: of the latent's elements.
+        mask: how much each pixel counts, 0..1; None: all alike.
+    """
+    if mask is None:
+        return values.flatten(1).mean(1)
+    weight = mask.expand_as(values).flatten(1)
+    return (values.flatten(1) * weight).sum(1) / weight.sum(1).clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def _note_errors(errors: Tensor, states: States, tally: Tally) -> None:

@@ -8,7 +8,7 @@ from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.data.cache import Cache
 from core.data.digest import file_digest
-from core.data.dreambooth import Item, scan_folder
+from core.data.dreambooth import Item, scan_subject
 from core.data.latents import LatentSet, encode
 from core.models.family import Family
 from core.models.fingerprint import pictures_print, prompts_print
@@ -39,7 +39,9 @@ def instance_items(config: RunConfig) -> list[Item]:
     Raises:
         DataError: they cannot be read.
     """
-    return list(scan_folder(resolve_path(config.data.instance_data_dir), config.data.instance_prompt).items)
+    data = config.data
+    folder = resolve_path(data.instance_data_dir)
+    return list(scan_subject(folder, data.instance_prompt, masked=data.masked_loss).items)
 
 
 def encode_sources(
@@ -69,7 +71,7 @@ def encode_sources(
         weight = config.data.prior_loss_weight
         sources.append(Source(encoded[1], "class_order", "class_variant", weight, groups[1], _names(sets["class"])))
     rows = [
-        _entry(name, item, content, config.data.resolution)
+        _entry(name, item, content, config.data.resolution, config.data.masked_loss)
         for name, items in sets.items()
         for item, content in zip(items, contents[name], strict=True)
     ]
@@ -94,6 +96,7 @@ def _encoded(
         items, family.encode_pictures, family.encode_prompts, family.empty_condition,
         resolution=config.data.resolution, center_crop=config.data.center_crop,
         random_flip=config.data.random_flip, progress=report.progress,
+        unmasked_weight=config.data.unmasked_weight if config.data.masked_loss else None,
         contents=contents, keep_pictures=caches[0].keep, keep_prompts=caches[1].keep,
     )  # fmt: skip
 
@@ -102,8 +105,9 @@ def _names(items: list[Item]) -> tuple[str, ...]:
     return tuple(item.name for item in items)
 
 
-def _entry(name: str, item: Item, content: str, resolution: int) -> Entry:
+def _entry(name: str, item: Item, content: str, resolution: int, masked: bool) -> Entry:
+    mask = file_digest(item.mask) if masked and item.mask is not None else None
     return Entry(
-        set=name, file=item.name, sha256=content, width=item.width, height=item.height,
-        prompt=item.prompt, prompt_source=item.prompt_source, repeats=item.repeats, bucket=(resolution, resolution),
+        set=name, file=item.name, sha256=content, width=item.width, height=item.height, prompt=item.prompt,
+        prompt_source=item.prompt_source, repeats=item.repeats, mask=mask, bucket=(resolution, resolution),
     )  # fmt: skip

@@ -139,5 +139,5 @@ def _landed(batch: Batch, result: RolloutResult) -> States:
     return States(
         noisy=result.rolled, teacher_forced=result.noisy, timestep=place.timestep.float(), alpha=place.alpha.float(),
         sigma=place.sigma.float(), clean=batch.clean, noise=batch.noise, group=batch.group, rolled=result.was_rolled,
-        own=result.own,
+        own=result.own, mask=batch.mask,
     )  # fmt: skip

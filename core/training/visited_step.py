@@ -65,6 +65,7 @@ class _Lesson:
             alpha=place.alpha.float(), sigma=place.sigma.float(), clean=batch.clean[at.items],
             noise=batch.noise[at.items], group=batch.group[at.order],
             rolled=torch.full_like(everything, rolled, dtype=torch.bool), own=everything if rolled else everything[:0],
+            mask=None if batch.mask is None else batch.mask[at.items],
         )  # fmt: skip
 
     def _note_recovery(self, at: Visit, states: States, prediction: Tensor) -> None:

@@ -31,6 +31,14 @@ def save_picture(path: Path, seed: int, size: tuple[int, int] = (SIDE, SIDE)) ->
     return path
 
 
+def save_mask(path: Path, size: tuple[int, int] = (SIDE, SIDE)) -> Path:
+    """The left half white, the right half black."""
+    mask = Image.new("L", size)
+    mask.paste(255, (0, 0, size[0] // 2, size[1]))
+    mask.save(path)
+    return path
+
+
 def reset_accelerate() -> None:
     """Forgets the precision and the accumulation of the last run; a process of its own would begin like this."""
     PartialState._reset_state()

@@ -40,6 +40,7 @@ def test_every_picture_is_listed_with_its_content_and_its_prompt(trained, mine):
     assert all(row["sha256"] == file_digest(mine / row["file"]) for row in found[:5])
     assert (found[1]["prompt"], found[1]["prompt_source"]) == ("a red sks cat", "1.txt")
     assert (found[3]["width"], found[3]["height"], found[3]["bucket"]) == (40, 16, [16, 16])
+    assert {row["mask"] for row in found} == {None}
     assert [row["repeats"] for row in found] == [1, 1, 1, 1, 7, 1, 1]
 
 

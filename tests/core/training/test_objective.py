@@ -1,5 +1,7 @@
 """The loss of each item, and the min-SNR weights against diffusers' own signal-to-noise ratio."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDPMScheduler
@@ -124,3 +126,48 @@ def test_posterior_facts_are_means_over_the_rolled_states():
 def test_a_posterior_target_without_pictures_is_refused():
     with pytest.raises(ValueError, match="posterior must be given"):
         taught("posterior", states_of())
+
+
+def left_half(weight, states):
+    mask = torch.full_like(states.noisy[:, :1], weight)
+    mask[..., :2] = 1.0
+    return replace(states, mask=mask)
+
+
+@pytest.mark.parametrize("reflexflow", [None, ReflexFlow(1.0, 2.0, 1.0)])
+@pytest.mark.parametrize("target", ["anchored", "original"])
+def test_with_weight_0_nothing_outside_the_mask_counts(target, reflexflow):
+    """The losses are those of the inside alone, and its gradient is 0 outside."""
+    states = left_half(0.0, states_of())
+    losses, _, _ = taught(target, states, reflexflow)
+    outside = {name: getattr(states, name).clone() for name in ("noisy", "teacher_forced", "clean", "noise")}
+    for value in outside.values():
+        value[..., 2:] += 3.0
+    again, _, _ = taught(target, replace(states, **outside), reflexflow)
+    torch.testing.assert_close(losses, again)
+    assert not torch.allclose(losses, taught(target, replace(states, mask=None), reflexflow)[0])
+
+
+@pytest.mark.parametrize("reflexflow", [None, ReflexFlow(1.0, 2.0, 1.0)])
+def test_a_mask_that_is_white_or_grey_all_over_changes_nothing(reflexflow):
+    """An item counts as much as any other, however its mask is."""
+    states = states_of()
+    plain, _, _ = taught("anchored", states, reflexflow)
+    for weight in (1.0, 0.3):
+        mask = torch.full_like(states.noisy[:, :1], weight)
+        torch.testing.assert_close(taught("anchored", replace(states, mask=mask), reflexflow)[0], plain)
+
+
+def test_the_masked_error_is_the_mean_by_weight():
+    states = left_half(0.25, states_of(rolled=()))
+    losses, _, prediction = taught("original", states)
+    squares = (prediction - (states.noise - states.clean)).square()
+    inside, outside = (squares[..., part].flatten(1).mean(1) for part in (slice(0, 2), slice(2, 4)))
+    torch.testing.assert_close(losses, (inside + 0.25 * outside) / 1.25)
+
+
+@pytest.mark.parametrize("reflexflow", [None, ReflexFlow(1.0, 2.0, 1.0)])
+def test_a_crop_of_which_nothing_counts_has_the_loss_0(reflexflow):
+    states = states_of()
+    losses, _, _ = taught("anchored", replace(states, mask=torch.zeros_like(states.noisy[:, :1])), reflexflow)
+    assert losses.tolist() == [0.0] * 3

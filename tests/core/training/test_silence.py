@@ -1,6 +1,7 @@
 """Nothing is silently off: every option changes something that can be seen, or is refused."""
 
 import itertools
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tiny_checkpoint import save_checkpoint
-from tiny_runs import ADAPTER, ROLLOUT, reset_accelerate, save_picture, tiny_config
+from tiny_runs import ADAPTER, ROLLOUT, reset_accelerate, save_mask, save_picture, tiny_config
 
 from core.config.table import option_rows
 from core.errors import ConfigError, DataError
@@ -106,6 +107,8 @@ CASES = {
     "resolution": Case(24, ("loss",)),
     "center_crop": Case(False, ("loss",), ("items",)),
     "random_flip": Case(True, ("loss",), ("items",)),
+    "masked_loss": Case(True, ("loss",), ("items",), {"instance_data_dir": "MASKED"}),
+    "unmasked_weight": Case(0.5, ("loss",), ("items",), {"instance_data_dir": "MASKED", "masked_loss": True}),
     "caption_dropout": Case(1.0, ("loss",), ("items",)),
     "train_batch_size": Case(3, ("items", "loss")),
     "gradient_accumulation_steps": Case(2, ("items", "loss", "adapter")),
@@ -191,7 +194,10 @@ def seen(bases, pictures, tmp_path_factory):
         save_picture(classes / f"{seed}.png", 90 + seed)
     accelerate = root / "accelerate.yaml"
     accelerate.write_text("distributed_type: MULTI_GPU")
-    places = {"CLASS": str(classes), "OTHER": str(other), "ACCELERATE": str(accelerate)}
+    masked = shutil.copytree(pictures, root / "masked")
+    for path in sorted(masked.glob("*.png")):
+        save_mask(masked / f"{path.stem}-masklabel.png", Image.open(path).size)
+    places = {"CLASS": str(classes), "OTHER": str(other), "ACCELERATE": str(accelerate), "MASKED": str(masked)}
 
     def look(base: str = "v_prediction", **changes) -> Seen:
         changes = {"max_train_steps": 2, **changes}
