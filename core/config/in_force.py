@@ -19,18 +19,30 @@ class Note:
 
 
 def notes_of(config: RunConfig) -> tuple[Note, ...]:
-    """What is in force: rollout that never happens, its reach, mode and target, who stays teacher-forced, ReflexFlow.
+    """What is in force: rollout that never happens, its reach, mode and target, who stays teacher-forced, ReflexFlow,
+    and before them what Prodigy makes of the learning rate.
 
     Args:
         config: Any valid configuration.
     """
-    rollout = config.scheduled_sampling
+    rollout, own = config.scheduled_sampling, _step_size(config)
     if rollout.max_step_offset == 0:
-        return (Note("scheduled_sampling_max_step_offset", "Rollout is off: max_step_offset is 0."),)
+        return (*own, Note("scheduled_sampling_max_step_offset", "Rollout is off: max_step_offset is 0."))
     if not rollout.enabled:
-        return (_never(config),)
+        return (*own, _never(config))
     parts = (_mode, _teacher_forced, _unused, _target, _guidance, _reflexflow)
-    return (*_when(config), _reach(config), *(note for part in parts for note in part(config)))
+    return (*own, *_when(config), _reach(config), *(note for part in parts for note in part(config)))
+
+
+def _step_size(config: RunConfig) -> tuple[Note, ...]:
+    training = config.training
+    if training.optimizer != "prodigy" or training.learning_rate == 1.0:
+        return ()
+    text = (
+        f"Prodigy finds its own step size, and learning_rate multiplies it by {training.learning_rate:g}: "
+        "1 is what it is made for."
+    )
+    return (Note("learning_rate", text),)
 
 
 def _never(config: RunConfig) -> Note:

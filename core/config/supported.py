@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.config.flat import flatten
+from core.config.optimizers import optimizer_problem
 from core.config.run import RunConfig
 from core.config.spec import show_value
 from core.config.trackers import tracker_problem
@@ -38,13 +39,13 @@ def check_supported(config: RunConfig) -> list[Problem]:
         config: Any valid configuration.
 
     Returns:
-        A problem for each such option, which names what is supported, and for a tracker that is not installed; empty
-        if it can be trained.
+        A problem for each such option, which names what is supported, and for a tracker or an optimizer that is
+        not installed; empty if it can be trained.
     """
     values = flatten(config)
     problems = [_problem(limit, values[limit.option]) for limit in LIMITS if not limit.holds(config)]
-    missing = tracker_problem(config.validation.report_to)
-    return problems if missing is None else [*problems, missing]
+    missing = (tracker_problem(config.validation.report_to), optimizer_problem(config.training.optimizer))
+    return [*problems, *(problem for problem in missing if problem is not None)]
 
 
 def supported_text(option: str) -> str:

@@ -8,7 +8,7 @@ from core.config.fields import MOST_STEPS, Block, Text, option
 
 
 class TrainingOptions(Block):
-    """How the LoRA is optimised (AdamW)."""
+    """How the LoRA is optimised."""
 
     train_batch_size: int = option(
         1,
@@ -47,9 +47,16 @@ class TrainingOptions(Block):
         "Recomputes activations in the backward pass: much less memory, about a third more time per step.",
         label="Gradient checkpointing",
     )
+    optimizer: Literal["adamw", "adamw_8bit", "prodigy"] = option(
+        "adamw",
+        "AdamW, the same with its state in 8 bits, which saves memory, or Prodigy, which finds its own step size; the "
+        "last two are extras to install.",
+        label="Optimizer",
+    )
     learning_rate: float = option(
         1e-4,
-        "Peak step size of the optimizer; too high breaks the pictures, too low leaves the subject unlearnt.",
+        "Peak step size of the optimizer; too high breaks the pictures, too low leaves the subject unlearnt. Prodigy "
+        "multiplies its own by it: take 1.",
         label="Learning rate",
         basic=True,
         gt=0.0,
@@ -130,25 +137,29 @@ class TrainingOptions(Block):
         label="Placebo of",
     )
     adam_beta1: float = option(
-        0.9, "AdamW: share of the running mean of gradients kept each step.", label="Adam beta 1", ge=0.0, lt=1.0
+        0.9,
+        "AdamW and Prodigy: share of the running mean of gradients kept each step.",
+        label="Adam beta 1",
+        ge=0.0,
+        lt=1.0,
     )
     adam_beta2: float = option(
         0.999,
-        "AdamW: share of the running mean of squared gradients kept each step.",
+        "AdamW and Prodigy: share of the running mean of squared gradients kept each step.",
         label="Adam beta 2",
         ge=0.0,
         lt=1.0,
     )
     adam_weight_decay: float = option(
         0.01,
-        "AdamW: pull of the LoRA weights towards zero, times the learning rate.",
+        "AdamW and Prodigy: pull of the LoRA weights towards zero, times the learning rate.",
         label="Weight decay",
         ge=0.0,
         le=10.0,
     )
     adam_epsilon: float = option(
         1e-8,
-        "AdamW: added to the root of the squared gradients so that nothing is divided by zero.",
+        "AdamW and Prodigy: added to the root of the squared gradients so that nothing is divided by zero.",
         label="Adam epsilon",
         gt=0.0,
         le=1.0,

@@ -8,13 +8,16 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 from packaging.requirements import Requirement
 
+from core.config.optimizers import EXTRAS
 from core.config.paths import EMBEDDED_BASES
 from core.config.presets import broken_presets, list_presets
+from core.config.trackers import EXTRAS as TRACKERS
 from core.errors import RunError
 from core.runs.check import Check
 from core.runs.experiment import experiment_state, list_experiments
@@ -42,7 +45,7 @@ ELSEWHERE = "start one page and one training only, or choose a workspace on a lo
 
 def installation_checks() -> list[Check]:
     """Python, the packages against what the project asks for, and the base models that ship with it."""
-    return [_python(), *_packages(), *_bases()]
+    return [_python(), *_packages(), _extras(), *_bases()]
 
 
 def workspace_checks(workspace: Workspace) -> list[Check]:
@@ -80,6 +83,15 @@ def _packages() -> list[Check]:
         return [Check("fail", "Packages", f"{sentence}; run make run, which installs it") for sentence in wrong]
     shown = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers", "peft", "accelerate", "gradio"))
     return [Check("pass", "Packages", f"All {len(needed)} are here in versions that fit: {shown} and others.")]
+
+
+def _extras() -> Check:
+    """Which optional packages are here; all but these are for development."""
+    found = {extra: find_spec(module) is not None for module, extra in [*EXTRAS.values(), *TRACKERS.items()]}
+    there = ", ".join(extra for extra, is_there in found.items() if is_there)
+    absent = ", ".join(extra for extra, is_there in found.items() if not is_there)
+    more = f' Not installed: {absent}; pip install "{DISTRIBUTION}[NAME]" adds one.' if absent else ""
+    return Check("info", "Extras", f"Installed: {there if there else 'none'}.{more}")
 
 
 def _package_problem(wanted: Requirement) -> str | None:

@@ -26,6 +26,7 @@ from core.training.batches import BatchStream, Source
 from core.training.candidates import posterior_over
 from core.training.controls import Control
 from core.training.objective import Objective
+from core.training.optimizers import make_optimizer, try_optimizer
 from core.training.others import PATIENCE
 from core.training.report import Report
 from core.training.sources import encode_sources, instance_items
@@ -128,6 +129,7 @@ def build(
         DataError: pictures, captions or the base model cannot be read.
     """
     _refuse(check_supported(config))
+    try_optimizer(config.training, accelerator.device)
     instance = instance_items(config)
     report.phase("loading", "loading the base model")
     family = load_base(config)
@@ -198,10 +200,7 @@ def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tup
     if training.mixed_precision != "no":
         cast_frozen(family.network, PRECISIONS[training.mixed_precision])
     family.network.train()
-    optimizer = torch.optim.AdamW(
-        parameters, lr=training.learning_rate, betas=(training.adam_beta1, training.adam_beta2),
-        weight_decay=training.adam_weight_decay, eps=training.adam_epsilon,
-    )  # fmt: skip
+    optimizer = make_optimizer(training, parameters)
     try:
         scheduler = get_scheduler(
             training.lr_scheduler, optimizer, num_warmup_steps=training.lr_warmup_steps,

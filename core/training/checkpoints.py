@@ -20,6 +20,7 @@ from core.errors import RunError, printable
 from core.runs.files import cannot_write, make_folder, sync, write_whole
 from core.runs.room import require_room
 from core.training.adapter import adapter_tensors, load_adapter_state
+from core.training.optimizers import read_state, state_bytes, write_state
 from core.training.tensors import finite_or_refuse, size_of, written
 
 ASIDE, DOOMED = ".writing-", ".deleting-"
@@ -54,14 +55,15 @@ def tidy_checkpoints(folder: Path, keep: int | None) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def checkpoint_bytes(network: nn.Module, *, optimizer_numbers: int = 2) -> int:
+def checkpoint_bytes(network: nn.Module, optimizer: str) -> int:
     """What one checkpoint takes, before there is an optimizer state to measure.
 
     Args:
         network: with its adapter.
-        optimizer_numbers: that the optimizer keeps for each of the adapter's.
+        optimizer: its name in the options.
     """
-    return size_of(adapter_tensors(network)) * (1 + optimizer_numbers)
+    tensors = adapter_tensors(network)
+    return size_of(tensors) + state_bytes(optimizer, tensors.values())
 
 
 def save_checkpoint(
@@ -75,16 +77,18 @@ def save_checkpoint(
         RunError: a number in it is not finite, there is too little room, or the disk does not take it; the checkpoints
             that were there before stay.
     """
-    files = {"adapter.safetensors": adapter_tensors(network), "optimizer.safetensors": _optimizer_tensors(optimizer)}
+    moments, numbers = read_state(optimizer)
+    files = {"adapter.safetensors": adapter_tensors(network), "optimizer.safetensors": moments}
     for name, tensors in files.items():
         finite_or_refuse(tensors, name.removesuffix(".safetensors"), step)
     make_folder(folder)
     require_room(folder, sum(size_of(tensors) for tensors in files.values()), f"the checkpoint of step {step}")
+    state = {"step": step, "scheduler": scheduler.state_dict(), "optimizer": numbers}
     path = folder / f"step-{step:06d}"
     aside = folder / f"{ASIDE}{path.name}"
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        _write(aside, files, json.dumps({"step": step, "scheduler": scheduler.state_dict()}))
+        _write(aside, files, json.dumps(state))
         if path.exists():  # no whole one: a run never takes a step twice that it can resume from
             _discard(path)
         aside.rename(path)
@@ -134,11 +138,11 @@ def load_checkpoint(checkpoint: Checkpoint, network: nn.Module, optimizer: torch
         RunError: the checkpoint is damaged.
     """
     try:
-        state = json.loads((checkpoint.path / _STATE).read_text())["scheduler"]
+        state = json.loads((checkpoint.path / _STATE).read_text())
         optimizer_tensors = load_file(checkpoint.path / "optimizer.safetensors")
         load_adapter_state(network, checkpoint.path / "adapter.safetensors")
-        _restore_optimizer(optimizer, optimizer_tensors)
-        scheduler.load_state_dict(state)
+        write_state(optimizer, optimizer_tensors, state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
         for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
             group["lr"] = rate
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
@@ -146,34 +150,3 @@ def load_checkpoint(checkpoint: Checkpoint, network: nn.Module, optimizer: torch
             f"the checkpoint {checkpoint.path} must be readable, got an error: {printable(str(error), 300)}; "
             "delete it to go on from an older one"
         ) from error
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{name}": value.detach().clone().contiguous().cpu()
-        for index, values in state.items()
-        for name, value in values.items()
-    }
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for full_name, tensor in tensors.items():
-        index, name = full_name.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    _check_moments(optimizer, state)
-    whole = optimizer.state_dict()
-    optimizer.load_state_dict({**whole, "state": state})
-
-
-def _check_moments(optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, Tensor]]) -> None:
-    """Every parameter with its own shape: the optimizer would take any, and fail, or forget, at the next step."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if sorted(state) != list(range(len(parameters))):
-        raise ValueError(f"the optimizer's state is of {len(state)} parameters instead of {len(parameters)}")
-    for index, moments in state.items():
-        for name, moment in moments.items():
-            if moment.numel() > 1 and moment.shape != parameters[index].shape:
-                shapes = f"{list(moment.shape)} instead of {list(parameters[index].shape)}"
-                raise ValueError(f"the optimizer's {name} of parameter {index} has shape {shapes}")

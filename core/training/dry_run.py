@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.noise.denoiser import evaluation_mode
 from core.rollout.cost import Calibration
@@ -23,6 +23,7 @@ from core.runs.measurement import Facts, Measurement
 from core.training.batches import Batch, Position
 from core.training.build import Parts
 from core.training.candidates import latent_groups
+from core.training.optimizers import make_optimizer
 from core.training.step import Trainer, fresh_step
 from core.training.visited_step import visited_step
 
@@ -153,8 +154,8 @@ def _trainer(parts: Parts) -> Trainer:
 def _rest(parts: Parts) -> Work:
     """What else an optimizer step does, the update itself on copies."""
     training = parts.config.training
-    copies = [parameter.detach().clone().requires_grad_() for parameter in _parameters(parts)]
-    optimizer = torch.optim.AdamW(copies, lr=training.learning_rate)
+    copies = [nn.Parameter(parameter.detach().clone()) for parameter in _parameters(parts)]
+    optimizer = make_optimizer(training, copies)
 
     def work() -> None:
         for _ in range(training.gradient_accumulation_steps):

@@ -115,6 +115,7 @@ CASES = {
     "num_processes": Case(2, refused="num_processes must be the number of processes that were launched"),
     "accelerate_config_path": Case("ACCELERATE", refused="accelerate_config_path must be unset where no launcher"),
     "gradient_checkpointing": Case(True, ("recomputed",), ("loss", "adapter")),
+    "optimizer": Case("prodigy", ("adapter",), ("loss_at_first",)),
     "learning_rate": Case(1e-3, ("lr", "adapter")),
     "lr_scheduler": Case("linear", ("lr", "adapter")),
     "lr_warmup_steps": Case(2, ("lr", "adapter"), given={"lr_scheduler": "constant_with_warmup"}),
