@@ -8,6 +8,8 @@ from core.config.run import RunConfig
 from core.config.table import value_text
 from core.runs.workspace import Workspace
 
+_COMMANDS = {"ab": "ab", "single": "train", "sweep": "sweep"}
+
 
 def words_of(
     workspace: Workspace, base: RunConfig, config: RunConfig, preset: str, design: Design, name: str
@@ -22,14 +24,15 @@ def words_of(
         design: The comparison.
         name: What it is called; left out where the command would call it so by itself.
     """
-    words = ["python", "-m", "core", "ab" if design.is_ab else "train", preset]
+    words = ["python", "-m", "core", _COMMANDS[design.mode], preset]
     for option, (_, value) in difference(base, config).items():
         words += ["--set", f"{option}={value_text(value)}"]
     for arm in design.all_arms if design.arms else ():
         words += ["--arm", arm]
-    if design.is_ab:
+    words += [] if design.sweep is None else design.sweep.words()
+    if design.is_experiment:
         words += ["--seeds", str(design.seeds), "--primary", design.primary]
-    if name != (f"{preset}-ab" if design.is_ab else preset):
+    if name != (f"{preset}-{design.mode}" if design.is_experiment else preset):
         words += ["--name", name]
     if workspace.root != Workspace().root:
         words += ["--workspace", str(workspace.root)]

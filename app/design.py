@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.sweeping import Sweep
 from core.errors import Problem
 from core.runs.arms import DEFAULT_ARMS, KNOWN_ARMS
 from core.runs.scores import DEFAULT_SCORE, SCORES
@@ -26,6 +27,7 @@ class Design:
         seeds: Training seeds of each arm.
         primary: The score that will give the verdict.
         problems: What of this cannot be.
+        sweep: Of mode ``sweep``: the values, beside the teacher-forced reference.
     """
 
     mode: str = "ab"
@@ -33,11 +35,15 @@ class Design:
     seeds: int = 1
     primary: str = DEFAULT_SCORE
     problems: tuple[Problem, ...] = ()
+    sweep: Sweep | None = None
 
     @classmethod
-    def read(cls, mode: Any, arms: Sequence[str] | None, seeds: Any, primary: Any) -> Design:
+    def read(
+        cls, mode: Any, arms: Sequence[str] | None, seeds: Any, primary: Any, over: Any = "", minutes: Any = None,
+        fit: Any = False,
+    ) -> Design:  # fmt: skip
         """What the inputs hold. Nothing of it is trusted."""
-        if mode != "ab":
+        if mode not in ("ab", "sweep"):
             return cls("single")
         problems = []
         if isinstance(seeds, bool) or not isinstance(seeds, int | float) or seeds not in range(1, MOST_SEEDS + 1):
@@ -47,13 +53,20 @@ class Design:
         if primary not in SCORES:
             problems.append(Problem("primary", f"primary must be one of {', '.join(SCORES)}, got {primary}"))
             primary = DEFAULT_SCORE
+        if mode == "sweep":
+            return cls("sweep", (), int(seeds), primary, tuple(problems), Sweep.read(over, minutes, fit))
         chosen = tuple(name for name in OTHER_ARMS if name in (arms or ()))
         return cls("ab", chosen, int(seeds), primary, tuple(problems))
 
     @property
     def is_ab(self) -> bool:
-        """Whether there are arms."""
+        """Whether it is teacher forcing against rollout, with the known arms beside."""
         return self.mode == "ab"
+
+    @property
+    def is_experiment(self) -> bool:
+        """Whether there are arms."""
+        return self.mode != "single"
 
     @property
     def all_arms(self) -> tuple[str, ...]:
@@ -62,8 +75,9 @@ class Design:
 
     @property
     def trainings(self) -> int:
-        """How many trainings that makes."""
-        return max(len(self.all_arms), 1) * self.seeds
+        """How many trainings that makes; of a sweep at most."""
+        arms = len(self.all_arms) if self.sweep is None else 1 + len(self.sweep.combinations)
+        return max(arms, 1) * self.seeds
 
 
 TWO_ARMS = Design()

@@ -10,6 +10,7 @@ from app.datasets import advice, count_text, read_folder
 from app.design import Design, allowed
 from app.measured import cost_finding, level_finding
 from app.space import run_bytes, size_text
+from app.sweeping import Sweep, problems_of
 from core.config.launching import launch_problems
 from core.config.paths import EMBEDDED_BASES, model_folder, resolve_path
 from core.config.run import RunConfig
@@ -45,6 +46,8 @@ def preflight(
         checks += [_supported(config), _base(config), _data(config), _prompts(config)]
         if design.is_ab:
             checks += _arms(config, design)
+        if design.sweep is not None:
+            checks += _sweep(config, design, design.sweep, workspace)
         checks += _measured(config, workspace)
     return [*checks, _writable(workspace), _disk(workspace, config, design), _idle(workspace)]
 
@@ -127,6 +130,16 @@ def _arms(config: RunConfig, design: Design) -> list[Check]:
     seeds = "1 training seed" if design.seeds == 1 else f"{design.seeds} training seeds"
     text = f"{len(design.all_arms)} arms that differ in the options below alone, {seeds} each. {allowed(design.seeds)}"
     return [Check("pass", "Arms", text)]
+
+
+def _sweep(config: RunConfig, design: Design, sweep: Sweep, workspace: Workspace) -> list[Check]:
+    """Whether every combination can be trained, and within the cap."""
+    found = problems_of(sweep, workspace.root, config, design.seeds)
+    failed = [Check("fail", "Sweep", problem.message) for problem in (*design.problems, *found)]
+    if failed:
+        return failed
+    count = len(sweep.kept(workspace.root, config, design.seeds))
+    return [Check("pass", "Sweep", f"{count} arms, the teacher-forced reference among them. {allowed(design.seeds)}")]
 
 
 def _measured(config: RunConfig, workspace: Workspace) -> list[Check]:

@@ -64,11 +64,16 @@ def build(parts: Parts) -> None:
 def share(parts: Parts, design: Sequence[Any], name: Any, preset: Any) -> None:
     """Names what [Add to queue] does; the launch tab holds its inputs."""
     parts.chains["enqueue"] = {
-        "fn": lambda *values: add_new(parts, Design.read(*values[:4]), values[4], values[5], values[6:]),
+        "fn": lambda *values: add_new(parts, Design.read(*values[: len(design)]), *_after(values, len(design))),
         "inputs": [*design, name, preset, *parts.options],
         "outputs": [parts["launch.message"], parts["configure.problems"]],
         **ACT,
     }
+
+
+def _after(values: Sequence[Any], design: int) -> tuple[Any, Any, Any]:
+    """Name, preset and options, which follow the inputs of the design."""
+    return values[design], values[design + 1], values[design + 2 :]
 
 
 def wire(parts: Parts) -> None:
@@ -112,8 +117,9 @@ def add_new(parts: Parts, design: Design, title: object, preset: str, raw: Any) 
     name = name_of(parts, design, title, preset, config)
     try:
         made = workbench.make(
-            config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset
-        )
+            config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset,
+            sweep=design.sweep,
+        )  # fmt: skip
         said = put(workbench, str(made))
     except WorkbenchError as error:
         return [checklist([("fail", "Queue", str(error))]), ""]

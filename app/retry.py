@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.design import Design
+from app.design import OTHER_ARMS, Design
 from app.entries import Entry
 from app.form import values_of
 from app.html import checklist
@@ -18,7 +18,7 @@ from core.config.presets import DEFAULT_PRESET
 from core.config.run import RunConfig
 from core.config.spec import show_value
 from core.errors import WorkbenchError
-from core.runs.arms import DEFAULT_ARMS, changed
+from core.runs.arms import changed
 from core.runs.experiment_folder import Experiment
 from core.runs.folder import RunFolder
 from core.runs.remedies import remedy_for
@@ -86,7 +86,7 @@ def _design(entry: Entry) -> Design:
     if not entry.selection.is_experiment:
         return Design("single")
     experiment = Experiment(entry.arms[0].folder.path.parent)
-    beside = tuple(dict.fromkeys(arm.arm for arm in experiment.arms if arm.arm not in DEFAULT_ARMS))
+    beside = tuple(dict.fromkeys(arm.arm for arm in experiment.arms if arm.arm in OTHER_ARMS))
     return Design("ab", beside, max(len(experiment.seeds), 1), experiment.primary)
 
 

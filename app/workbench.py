@@ -21,6 +21,7 @@ from app.journals import Journals
 from app.paths import AllowedPaths
 from app.selection import Selection, parse_selection
 from app.shared import once
+from app.sweeping import Sweep
 from app.votes import Ballots
 from core.config.files import parse_json
 from core.config.flat import split
@@ -120,17 +121,19 @@ class Workbench:
         seeds: int = 1,
         primary: str = DEFAULT_SCORE,
         preset: str = "",
+        sweep: Sweep | None = None,
     ) -> Selection:
         """Makes the folders of a training, which freezes its config; nothing starts.
 
         Args:
             config: What to train.
-            mode: ``ab`` for matched arms, ``single`` for one run.
+            mode: ``ab`` for matched arms, ``sweep`` for values of options, ``single`` for one run.
             name: What the user calls it.
             arms: Of an A/B: known arms beside teacher forcing and rollout.
             seeds: Of an A/B: training seeds of each arm.
             primary: Of an A/B: the score that is declared to give the verdict.
             preset: The preset that the config came from, kept with the run.
+            sweep: Of a sweep: the values and the cap.
 
         Raises:
             WorkbenchError: If this version cannot train it, or a folder cannot be written.
@@ -142,6 +145,12 @@ class Workbench:
             every = [*DEFAULT_ARMS, *arms]
             experiment = create_experiment(self.workspace, name, config, every, seeds=seeds, primary=primary)
             return Selection("experiments", experiment.name)
+        if sweep is not None:
+            kept = [each.arm for each in sweep.kept(self.workspace.root, config, seeds)]
+            made = create_experiment(
+                self.workspace, name, config, kept, seeds=seeds, primary=primary, any_option=True
+            )  # fmt: skip
+            return Selection("experiments", made.name)
         return Selection("runs", RunFolder.create(self.workspace.runs_dir, name, config, preset=preset).name)
 
     def start(self, config: RunConfig, mode: str, name: str, **details: Any) -> Selection:
@@ -195,7 +204,7 @@ class Workbench:
         if config is not None and known is not None:
             folder = config.data.instance_data_dir
             stem = stem if folder == known.config.data.instance_data_dir else slug(Path(folder).name) or stem
-        return f"{stem}-ab" if mode == "ab" else stem
+        return stem if mode == "single" else f"{stem}-{mode}"
 
     def measurement(self, config: RunConfig) -> Measurement | None:
         """What was measured here for a training with this workload, whatever its rollout."""

@@ -19,7 +19,7 @@ from app.previews import about, differences, rollout_charts
 from app.sentences import in_force
 from app.serve import publish_configs
 from app.tabs import data
-from app.tabs.launch import DESIGN
+from app.tabs.launch import COUNT, DESIGN
 from core.config.fields import ROLLOUT_BLOCK
 from core.config.presets import DEFAULT_PRESET
 from core.config.spec import OptionSpec, option_specs
@@ -167,7 +167,9 @@ def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
     names = ("problems", "about", "cost", "force", "charts", "difference", "command", "json", "export")
     parts.chains["preview"] = {
-        "fn": lambda *values: preview(parts, values[5], values[6:], Design.read(*values[:4]), values[4]),
+        "fn": lambda *values: preview(
+            parts, values[COUNT + 1], values[COUNT + 2 :], Design.read(*values[:COUNT]), values[COUNT]
+        ),
         "inputs": [
             *(parts[f"launch.{slot}"] for slot in DESIGN),
             parts["launch.name"],

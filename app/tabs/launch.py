@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import queueing
+from app import queueing, sweep_fields
 from app.design import MOST_SEEDS, OTHER_ARMS, Design, allowed
 from app.forecast import arms_table, forecast_cards, total_text
 from app.form import config_of, try_config
@@ -16,6 +16,7 @@ from app.launching import asked_for, name_of
 from app.parts import ACT, QUIET, Parts, go_to, text_output
 from app.preflight import OR_QUEUE, preflight
 from app.sentences import LOOK_FOR
+from app.sweeping import problems_of
 from app.workbench import Workbench
 from core.config.run import RunConfig
 from core.errors import ConfigError, WorkbenchError
@@ -27,9 +28,11 @@ PROBLEMS = "The settings have problems: see the list above."
 POLL_SECONDS = 0.5
 PATIENCE = 300.0
 """Seconds that the page waits for a measurement; it goes on all the same."""
-DESIGN = ("mode", "arms-beside", "seeds", "primary")
+DESIGN = ("mode", "arms-beside", "seeds", "primary", "sweep-over", "sweep-minutes", "sweep-fit")
+COUNT = len(DESIGN)
 """Inputs of the comparison, as ``Design.read`` takes them."""
-MODES = [("A/B: with and without rollout", "ab"), ("Single run", "single")]
+MODES = [("A/B: with and without rollout", "ab"), ("Single run", "single"), ("Sweep over values", "sweep")]
+STARTS = {"ab": "Start A/B", "single": "Start single run", "sweep": "Start sweep"}
 
 
 def build(parts: Parts) -> None:
@@ -84,6 +87,7 @@ def _build_design(parts: Parts) -> None:
             elem_id="arms-beside",
             elem_classes=["rw-stacked"],
         )
+        sweep_fields.build(parts)
         with gr.Row(elem_classes=["rw-fields", "rw-fields-two"]):
             parts["launch.seeds"] = gr.Number(
                 1,
@@ -125,10 +129,25 @@ def wire(parts: Parts) -> None:
 def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
     design, name, preset = [parts[f"launch.{slot}"] for slot in DESIGN], parts["launch.name"], parts["configure.preset"]
-    shown = ("start", "design", "design-note", "name", "measure", "checks", "total", "forecast", "arms")
+    shown = (
+        "start",
+        "design",
+        "arms-beside",
+        "sweep",
+        "sweep-note",
+        "design-note",
+        "name",
+        "measure",
+        "checks",
+        "total",
+        "forecast",
+        "arms",
+    )
     for chain, render in (("review", review), ("settle", settle)):
         parts.chains[chain] = {
-            "fn": lambda *values, render=render: render(parts, Design.read(*values[:4]), values[4], values[5:]),
+            "fn": lambda *values, render=render: render(
+                parts, Design.read(*values[:COUNT]), values[COUNT], values[COUNT + 1 :]
+            ),
             "inputs": [*design, preset, *parts.options],
             "outputs": [parts[f"launch.{slot}"] for slot in shown],
             **QUIET,
@@ -140,7 +159,9 @@ def share(parts: Parts) -> None:
         **ACT,
     }
     parts.chains["start"] = {
-        "fn": lambda *values: start(parts, Design.read(*values[:4]), values[4], values[5], values[6:]),
+        "fn": lambda *values: start(
+            parts, Design.read(*values[:COUNT]), values[COUNT], values[COUNT + 1], values[COUNT + 2 :]
+        ),
         "inputs": [*design, name, preset, *parts.options],
         "outputs": [
             parts["selection"],
@@ -160,21 +181,32 @@ def review(parts: Parts, design: Design, preset: str, raw: Any) -> list[Any]:
     workbench = parts.workbench
     checks = preflight(config, problems, workbench.workspace, design)
     return [
-        gr.Button("Start A/B" if design.is_ab else "Start single run"),
-        gr.Column(visible=design.is_ab),
+        gr.Button(STARTS[design.mode]),
+        gr.Column(visible=design.is_experiment),
+        gr.CheckboxGroup(visible=design.is_ab),
+        gr.Column(visible=design.sweep is not None),
+        sweep_note(workbench, config, design),
         design_note(design),
         gr.Textbox(placeholder=workbench.default_name(config, design.mode, preset)),
         measure_button(workbench, config),
         checklist([(check.level, check.title, check.text) for check in checks]),
         paragraph(total_text(workbench, config, design)) if config else "",
         forecast_cards(workbench, config, design) if config else empty(PROBLEMS),
-        arms_table(config, design) if config else empty(PROBLEMS),
+        arms_table(workbench, config, design) if config else empty(PROBLEMS),
     ]
+
+
+def sweep_note(workbench: Workbench, config: RunConfig | None, design: Design) -> str:
+    """What is wrong with the values or the cap, at their fields."""
+    if design.sweep is None or config is None or not (design.sweep.over or design.sweep.problems):
+        return ""
+    found = problems_of(design.sweep, workbench.workspace.root, config, design.seeds)
+    return checklist([("fail", "Sweep", problem.message) for problem in found])
 
 
 def design_note(design: Design) -> str:
     """What the seeds allow to be said, and how to read the declared score."""
-    if not design.is_ab:
+    if not design.is_experiment:
         return ""
     score = SCORES[design.primary]
     return sentences([allowed(design.seeds), f"{score.label} ({score.unit}): {score.help}"])
@@ -223,8 +255,9 @@ def start(parts: Parts, design: Design, title: str, preset: str, raw: Any) -> li
     name = name_of(parts, design, title, preset, config)
     try:
         selection = parts.workbench.start(
-            config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset
-        )
+            config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset,
+            sweep=design.sweep,
+        )  # fmt: skip
     except WorkbenchError as error:
         why = f"{error}. {OR_QUEUE}" if isinstance(error, Occupied) else str(error)
         found = checklist([("fail", "Start", why)])

@@ -139,8 +139,8 @@ def test_controls_cost_a_plain_step_and_equal_compute_more_of_them(workbench, de
     assert f"{longer} × 1.00 ×" in cards["equal-compute"]
 
 
-def test_the_table_shows_what_each_arm_changes(demo):
-    html = arms_table(demo, Design("ab", ("replicate", "input-perturbation")))
+def test_the_table_shows_what_each_arm_changes(workbench, demo):
+    html = arms_table(workbench, demo, Design("ab", ("replicate", "input-perturbation")))
     head = html.split("<thead>")[1].split("</thead>")[0]
     assert [name in head for name in ("teacher-forced", "rollout", "replicate", "input-perturbation")] == [True] * 4
     assert str(demo.training.seed + 1000) in html
