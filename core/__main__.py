@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from core.cli import (  # noqa: F401  each adds its commands
     caching,
+    class_images,
     control,
     doctor,
     exporting,

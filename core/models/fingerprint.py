@@ -26,13 +26,14 @@ def whole_print(family: Family) -> str:
 
 
 def fingerprint(family: Family, parts: Sequence[str]) -> str:
-    """SHA-256 over parts of a pipeline: weights bit by bit, their type and device's kind, configurations, vocabularies.
+    """SHA-256 over parts of a pipeline: weights bit by bit, configurations, vocabularies, kind of device.
 
     Args:
         family: a loaded base model without an adapter.
         parts: names of the pipeline's components.
     """
-    found = hashlib.sha256(type(family.pipeline).__name__.encode())
+    kind = "cuda" if torch.cuda.is_available() else "cpu"  # their last bits differ; where parts lie now does not matter
+    found = hashlib.sha256(f"{type(family.pipeline).__name__} {kind}".encode())
     for name in sorted(parts):
         part = family.pipeline.components[name]
         found.update(f"{name} {type(part).__name__} {_settings(part)}".encode())
@@ -56,6 +57,6 @@ def _settings(part: object) -> str:
 
 def _add_weights(found: "hashlib._Hash", part: nn.Module) -> None:
     for name, tensor in part.state_dict().items():
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.device.type}".encode())
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         found.update(flat.view(torch.uint8).numpy().data)

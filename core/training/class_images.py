@@ -2,23 +2,37 @@
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.data.dreambooth import Item, scan_folder
+from core.errors import ConfigError, Problem
 from core.models.family import Family
+from core.models.fingerprint import whole_print
+from core.runs.cached import CLASS_IMAGES
+from core.runs.file_lock import lock
 from core.runs.files import make_folder, write_whole
+from core.runs.workspace import Workspace
 from core.samples.generate import Recipe, generate, png
+from core.samples.load import load_base
 from core.training.report import Report
 from core.training.streams import key
+
+WAIT_SECONDS = 1.0
+"""Between two looks whether a stop is asked for."""
 
 
 def class_items(config: RunConfig, family: Family, folder: Path, report: Report) -> list[Item]:
     """``num_class_images`` pictures of the class: the user's first, then ones that the base model draws.
 
-    Drawn pictures depend on model, prompt, seed and sampling alone, so all arms of an experiment share them. A picture
-    that is already there is not drawn again.
+    Drawn pictures depend on model, prompt, seed and sampling alone, so all runs of a workspace share them. A picture
+    that is already there is not drawn again, and of two processes that need the same ones the second waits.
 
     Args:
         config: of the run.
@@ -27,6 +41,7 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
         report: progress and stop.
 
     Raises:
+        DataError: a picture of the user's cannot be used.
         RunError: the disk does not take a drawn picture.
     """
     data = config.data
@@ -43,23 +58,55 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     )
     drawn = folder / _name(config, family, recipe)
     seeds = [key(config.training.seed, "class_image", index) for index in range(missing)]
-    absent = [seed for seed in seeds if not (drawn / f"{seed}.png").is_file()]
-    if absent:
+    if _absent(drawn, seeds):
         make_folder(drawn)
-        report.phase("class_images", "drawing class pictures with the base model", len(absent), "picture")
-        samples = generate(family, [prompt], absent, recipe, on_step=report.check)
-        for done, sample in enumerate(samples):
-            write_whole(drawn / f"{sample.seed}.png", png(sample.picture), durable=True)
-            report.progress(done + 1, len(absent))
+        with _alone(drawn / ".lock", report):
+            _draw(family, prompt, _absent(drawn, seeds), recipe, drawn, report)
     size = data.resolution
     return own + [Item(drawn / f"{seed}.png", f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]
 
 
+def draw_class_images(config: RunConfig, workspace: Workspace, report: Report) -> list[Item]:
+    """Loads the base model and draws the class pictures that a training would draw, as a job of its own.
+
+    Raises:
+        ConfigError: the configuration has no use for class pictures.
+        DataError: the base model or a picture of the user's cannot be read.
+        RunError: the disk does not take a drawn picture.
+    """
+    if not config.data.with_prior_preservation:
+        rule = "with_prior_preservation must be true for class pictures to be drawn, got false"
+        raise ConfigError([Problem("with_prior_preservation", rule)])
+    family = load_base(config)
+    family.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return class_items(config, family, workspace.root / CLASS_IMAGES, report)
+
+
+def _absent(drawn: Path, seeds: list[int]) -> list[int]:
+    return [seed for seed in seeds if not (drawn / f"{seed}.png").is_file()]
+
+
+@contextmanager
+def _alone(path: Path, report: Report) -> Iterator[None]:
+    """Waits until no other process draws the same pictures; a stop is heeded meanwhile."""
+    while (held := lock(path, WAIT_SECONDS)) is None:
+        report.check()
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def _draw(family: Family, prompt: str, seeds: list[int], recipe: Recipe, drawn: Path, report: Report) -> None:
+    if not seeds:
+        return
+    report.phase("class_images", "drawing class pictures with the base model", len(seeds), "picture")
+    samples = generate(family, [prompt], seeds, recipe, on_step=report.check)
+    for done, sample in enumerate(samples):
+        write_whole(drawn / f"{sample.seed}.png", png(sample.picture), durable=True)
+        report.progress(done + 1, len(seeds))
+
+
 def _name(config: RunConfig, family: Family, recipe: Recipe) -> str:
-    facts = [family.kind, _fingerprint(family), config.data.class_prompt, recipe.steps, recipe.guidance, recipe.size]
+    facts = [family.kind, whole_print(family), config.data.class_prompt, recipe.steps, recipe.guidance, recipe.size]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def _fingerprint(family: Family) -> list[float]:
-    """Tells base models apart by their weights: a path can hold another model tomorrow."""
-    return [parameter.detach().float().norm().item() for parameter in family.network.parameters()]

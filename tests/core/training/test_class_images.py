@@ -1,11 +1,17 @@
 """Class pictures: drawn once by the base model, shared by all runs of a workspace; the user's own come first."""
 
+import threading
+from unittest.mock import patch
+
 import pytest
+import torch
 from tiny_runs import metrics, run, save_picture
 
-from core.errors import DataError
+from core.errors import ConfigError, DataError
 from core.runs.folder import RunFolder
+from core.runs.workspace import Workspace
 from core.training import class_images
+from core.training.report import Report
 
 PRIOR = {"with_prior_preservation": True, "class_prompt": "a cat", "num_class_images": 3, "max_train_steps": 1}
 
@@ -34,7 +40,7 @@ def own(tmp_path):
 
 
 def contents(folder):
-    return {path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*.*")}
+    return {path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*.png")}
 
 
 def kept(runs_dir):
@@ -118,3 +124,69 @@ def test_the_adapter_has_no_part_in_them(trained, drawn, runs_dir):
     run(folder, resume=True)
     after = contents(runs_dir.parent / "class_images")
     assert {path: data for path, (_, data) in before.items()} == {path: data for path, (_, data) in after.items()}
+
+
+def test_a_job_of_its_own_draws_what_the_training_then_finds(trained, config, drawn, runs_dir):
+    workspace = Workspace(runs_dir.parent)
+    report = Report(RunFolder(runs_dir.parent / "class_images"), None)
+    items = class_images.draw_class_images(config(**PRIOR), workspace, report)
+    assert len(items) == len(drawn) == 3
+    before = contents(runs_dir.parent / "class_images")
+    trained("first", **PRIOR)
+    assert len(drawn) == 3
+    assert contents(runs_dir.parent / "class_images") == before
+
+
+def test_a_job_that_was_cut_off_goes_on_where_it_was(config, drawn, runs_dir):
+    class Cut(Report):
+        def progress(self, done, total):
+            raise InterruptedError
+
+    workspace = Workspace(runs_dir.parent)
+    with pytest.raises(InterruptedError):
+        class_images.draw_class_images(config(**PRIOR), workspace, Cut(RunFolder(runs_dir), None))
+    assert len(kept(runs_dir)) == 1
+    class_images.draw_class_images(config(**PRIOR), workspace, Report(RunFolder(runs_dir), None))
+    assert len(kept(runs_dir)) == 3
+    assert len(set(drawn)) == 3
+
+
+def test_of_two_jobs_at_once_the_second_waits_and_draws_nothing(config, drawn, runs_dir):
+    workspace, ended = Workspace(runs_dir.parent), []
+
+    class Meanwhile(Report):
+        """Begins a second job while the first one draws; ``check`` of the second tells that it waits."""
+
+        def progress(self, done, total):
+            if not ended:
+                ended.append("begun")
+                second = threading.Thread(target=go, args=(Waiting(RunFolder(runs_dir), None),))
+                second.start()
+                waits.wait()
+                ended.append(second)
+
+    class Waiting(Report):
+        def check(self):
+            waits.set()
+
+    def go(report):
+        class_images.draw_class_images(config(**PRIOR), workspace, report)
+
+    waits = threading.Event()
+    with patch.object(class_images, "WAIT_SECONDS", 0.01):
+        go(Meanwhile(RunFolder(runs_dir), None))
+        ended[1].join()
+    assert len(drawn) == len(set(drawn)) == 3
+
+
+def test_a_job_without_prior_preservation_is_refused(config, runs_dir):
+    with pytest.raises(ConfigError, match="with_prior_preservation must be true for class pictures to be drawn"):
+        class_images.draw_class_images(config(), Workspace(runs_dir.parent), Report(RunFolder(runs_dir), None))
+
+
+def test_another_number_of_threads_finds_the_same_pictures(trained, drawn):
+    """The fingerprint is of bits: a sum of floats would depend on how it is split."""
+    trained("first", **PRIOR)
+    torch.set_num_threads(2)
+    trained("second", **PRIOR)
+    assert len(drawn) == 3
