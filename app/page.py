@@ -112,7 +112,13 @@ def _wire(parts: Parts, page: gr.Blocks) -> None:
     page.load(
         load,
         [parts["draft"], parts["last"]],
-        [*parts.options, parts["configure.preset"], parts["selection"], parts["tabs"]],
+        [
+            *parts.options,
+            parts["configure.preset"],
+            parts["configure.imported"],
+            parts["selection"],
+            parts["tabs"],
+        ],
         **QUIET,
     ).then(**parts.chains["tick"]).then(**parts.chains["preview"]).then(**parts.chains["listing"]).then(
         **parts.chains["review"]
@@ -166,25 +172,28 @@ def restore(parts: Parts, draft: Any, last: Any, query: dict[str, str]) -> list[
     Nothing of it is trusted: what does not fit is left out.
     """
     workbench = parts.workbench
-    values, preset = _draft(parts, draft)
+    values, preset, imported = _draft(parts, draft)
     entry = workbench.entry(query.get("run", last)) or workbench.active() or next(iter(workbench.recent(1)[0]), None)
     tab = query.get("tab", "")
     names = [known.name for known in TABS]
     return [
         *values,
         preset,
+        imported,
         str(entry.selection) if entry else "",
         gr.Tabs(selected=tab) if tab in names else gr.skip(),
     ]
 
 
-def _draft(parts: Parts, draft: Any) -> tuple[list[Any], str]:
+def _draft(parts: Parts, draft: Any) -> tuple[list[Any], str, str]:
+    """The form's values, its preset, and what is kept of an import."""
     presets = parts.workbench.presets()
     try:
         found = json.loads(draft) if draft else {}
         values, preset = found["values"], found["preset"]
         if preset in presets and isinstance(values, list) and len(values) == len(option_specs()):
-            return values, preset
+            imported = found.get("imported", "")
+            return values, preset, imported if isinstance(imported, str) else ""
     except (TypeError, KeyError, json.JSONDecodeError):
         pass
-    return values_of(parts.workbench.preset(DEFAULT_PRESET).config), DEFAULT_PRESET
+    return values_of(parts.workbench.preset(DEFAULT_PRESET).config), DEFAULT_PRESET, ""

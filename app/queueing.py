@@ -15,6 +15,7 @@ from app.launching import asked_for, name_of
 from app.parts import ACT, QUIET, Live, Parts, Rendered, text_output
 from app.queue_table import find_queued, queue_html, title_of
 from app.workbench import Workbench
+from core.config.foreign.kept import kept_text
 from core.errors import WorkbenchError
 from core.runs.measurement import FOLDER
 from core.runs.queue import dequeue, enqueue, hold, move, queue_path, read_queue, release
@@ -65,15 +66,15 @@ def share(parts: Parts, design: Sequence[Any], name: Any, preset: Any) -> None:
     """Names what [Add to queue] does; the launch tab holds its inputs."""
     parts.chains["enqueue"] = {
         "fn": lambda *values: add_new(parts, Design.read(*values[: len(design)]), *_after(values, len(design))),
-        "inputs": [*design, name, preset, *parts.options],
+        "inputs": [*design, name, preset, parts["configure.imported"], *parts.options],
         "outputs": [parts["launch.message"], parts["configure.problems"]],
         **ACT,
     }
 
 
-def _after(values: Sequence[Any], design: int) -> tuple[Any, Any, Any]:
-    """Name, preset and options, which follow the inputs of the design."""
-    return values[design], values[design + 1], values[design + 2 :]
+def _after(values: Sequence[Any], design: int) -> tuple[Any, Any, Any, Any]:
+    """Name, preset, options and what is kept of an import, which follow the inputs of the design."""
+    return values[design], values[design + 1], values[design + 3 :], values[design + 2]
 
 
 def wire(parts: Parts) -> None:
@@ -108,7 +109,7 @@ def go_on(workspace: Workspace) -> None:
         print(problem, file=sys.stderr)
 
 
-def add_new(parts: Parts, design: Design, title: object, preset: str, raw: Any) -> list[Any]:
+def add_new(parts: Parts, design: Design, title: object, preset: str, raw: Any, imported: object = "") -> list[Any]:
     """Makes the folders of what the form holds and queues it; says its place, or why it cannot be."""
     config, found, marks = asked_for(parts, design, raw, now=False)
     if config is None:
@@ -118,7 +119,7 @@ def add_new(parts: Parts, design: Design, title: object, preset: str, raw: Any) 
     try:
         made = workbench.make(
             config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset,
-            sweep=design.sweep,
+            sweep=design.sweep, imported=kept_text(imported).section,
         )  # fmt: skip
         said = put(workbench, str(made))
     except WorkbenchError as error:

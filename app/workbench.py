@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ class Workbench:
         primary: str = DEFAULT_SCORE,
         preset: str = "",
         sweep: Sweep | None = None,
+        imported: Mapping[str, Any] | None = None,
     ) -> Selection:
         """Makes the folders of a training, which freezes its config; nothing starts.
 
@@ -134,6 +135,7 @@ class Workbench:
             primary: Of an A/B: the score that is declared to give the verdict.
             preset: The preset that the config came from, kept with the run.
             sweep: Of a sweep: the values and the cap.
+            imported: What was kept of an imported file, frozen into each run beside its config.
 
         Raises:
             WorkbenchError: If this version cannot train it, or a folder cannot be written.
@@ -143,15 +145,19 @@ class Workbench:
             raise ConfigError(problems)
         if mode == "ab":
             every = [*DEFAULT_ARMS, *arms]
-            experiment = create_experiment(self.workspace, name, config, every, seeds=seeds, primary=primary)
+            experiment = create_experiment(
+                self.workspace, name, config, every, seeds=seeds, primary=primary, imported=imported
+            )
             return Selection("experiments", experiment.name)
         if sweep is not None:
             kept = [each.arm for each in sweep.kept(self.workspace.root, config, seeds)]
             made = create_experiment(
-                self.workspace, name, config, kept, seeds=seeds, primary=primary, any_option=True
+                self.workspace, name, config, kept, seeds=seeds, primary=primary, any_option=True,
+                imported=imported,
             )  # fmt: skip
             return Selection("experiments", made.name)
-        return Selection("runs", RunFolder.create(self.workspace.runs_dir, name, config, preset=preset).name)
+        run = RunFolder.create(self.workspace.runs_dir, name, config, imported=imported, preset=preset)
+        return Selection("runs", run.name)
 
     def start(self, config: RunConfig, mode: str, name: str, **details: Any) -> Selection:
         """Makes the folders as ``make`` does and starts the training in the background.

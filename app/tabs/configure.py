@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from app.design import TWO_ARMS, Design
 from app.form import config_of, make_input, marks, try_config, values_of
@@ -17,14 +14,12 @@ from app.measured import assumed, cost_cards
 from app.parts import ACT, QUIET, Parts, go_to, text_output
 from app.previews import about, differences, rollout_charts
 from app.sentences import in_force
-from app.serve import publish_configs
-from app.tabs import data
+from app.tabs import configure_text, data
 from app.tabs.launch import COUNT, DESIGN
 from core.config.fields import ROLLOUT_BLOCK
 from core.config.presets import DEFAULT_PRESET
 from core.config.spec import OptionSpec, option_specs
-from core.errors import ConfigError, RunError, WorkbenchError
-from core.runs.files import make_folder, write_whole
+from core.errors import ConfigError, WorkbenchError
 
 FIRST = (
     "max_step_offset",
@@ -41,7 +36,7 @@ FIRST = (
     "reflexflow",
 )
 """Rollout options that stand beside the previews; the others follow in a fold."""
-KEEP = "(preset, ...values) => JSON.stringify({preset, values})"
+KEEP = "(preset, imported, ...values) => JSON.stringify({preset, imported, values})"
 """Keeps the form in the browser, with no way over the server on which an older state could overtake a newer."""
 BLOCKS = {
     "model": "Model",
@@ -101,45 +96,15 @@ def build(parts: Parts) -> None:
                 with gr.Row(elem_classes=["rw-fields"]):
                     for spec in here:
                         _add(parts, spec)
-    _build_text(parts)
+    _build_end(parts)
 
 
 def _add(parts: Parts, spec: OptionSpec) -> None:
     parts.inputs[spec.name] = make_input(spec)
 
 
-def _build_text(parts: Parts) -> None:
-    with gr.Accordion(
-        "As text: config, differences, command, import and export",
-        open=False,
-        elem_classes=["rw-fold"],
-        elem_id="as-text",
-    ):
-        parts["configure.difference"] = text_output("preset-difference")
-        parts["configure.command"] = gr.Textbox(
-            label="The same, typed",
-            info="Trains what the form holds, from the project's folder.",
-            interactive=False,
-            lines=1,
-            max_lines=6,
-            elem_id="command",
-        )
-        parts["configure.json"] = gr.Textbox(  # no gr.Code: the Tab key does not get out of it
-            label="Config (JSON)",
-            interactive=True,
-            lines=16,
-            max_lines=24,
-            buttons=["copy"],
-            elem_id="config-text",
-            elem_classes=["rw-code"],
-        )
-        with gr.Row(elem_classes=["rw-actions"]):
-            parts["configure.apply"] = gr.Button("Apply this text", scale=0, min_width=150, elem_id="apply-text")
-            parts["configure.import"] = gr.UploadButton(
-                "Import a file", file_types=[".json"], scale=0, min_width=140, elem_id="import-file"
-            )
-            parts["configure.export"] = gr.DownloadButton("Export JSON", scale=0, min_width=140, elem_id="export-file")
-        parts["configure.text-message"] = text_output("text-message")
+def _build_end(parts: Parts) -> None:
+    configure_text.build(parts)
     with gr.Row(elem_classes=["rw-actions", "rw-end"]):
         parts["configure.save-name"] = gr.Textbox(
             label="Name of my preset",
@@ -181,7 +146,7 @@ def share(parts: Parts) -> None:
     }
     parts.chains["keep"] = {
         "fn": None,
-        "inputs": [parts["configure.preset"], *parts.options],
+        "inputs": [parts["configure.preset"], parts["configure.imported"], *parts.options],
         "outputs": parts["draft"],
         "js": KEEP,
         **QUIET,
@@ -194,19 +159,10 @@ def wire(parts: Parts) -> None:
     edited = [component.input for component in parts.options]
     gr.on(edited, **parts.chains["preview"])
     gr.on(edited, **parts.chains["keep"])
-    preset.input(lambda name: take_preset(parts, name), preset, parts.options, **QUIET).then(
-        **parts.chains["preview"]
-    ).then(**parts.chains["listing"]).then(**parts.chains["keep"])
-    taken = [*parts.options, parts["configure.text-message"]]
-    for event in (
-        parts["configure.apply"].click(
-            lambda text, name: take_text(parts, text, name), [parts["configure.json"], preset], taken, **ACT
-        ),
-        parts["configure.import"].upload(
-            lambda path, name: take_file(parts, path, name), [parts["configure.import"], preset], taken, **ACT
-        ),
-    ):
-        event.then(**parts.chains["preview"]).then(**parts.chains["listing"]).then(**parts.chains["keep"])
+    preset.input(
+        lambda name: [*take_preset(parts, name), ""], preset, [*parts.options, parts["configure.imported"]], **QUIET
+    ).then(**parts.chains["preview"]).then(**parts.chains["listing"]).then(**parts.chains["keep"])
+    configure_text.wire(parts)
     parts["configure.save"].click(
         lambda title, *raw: save(parts, title, raw),
         [parts["configure.save-name"], *parts.options],
@@ -233,21 +189,8 @@ def preview(parts: Parts, preset_name: str, raw: Any, design: Design = TWO_ARMS,
         differences(base, config) if base else "",
         parts.workbench.command(config, preset_name, design, title) if base else "",
         text,
-        export_button(text),
+        configure_text.export_button(text),
     ]
-
-
-def export_button(text: str) -> gr.DownloadButton:
-    """[Export JSON] with its file, in the page's own cache: it must stand there before the click."""
-    folder = Path(get_upload_folder()) / "export" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = folder / "config.json"
-    try:
-        make_folder(folder)
-        write_whole(path, text + "\n")
-    except RunError:
-        return gr.DownloadButton("Export JSON: no room for the file", value=None, interactive=False)
-    publish_configs(folder.parent)
-    return gr.DownloadButton("Export JSON", value=str(path), interactive=True)
 
 
 def take_preset(parts: Parts, name: Any) -> list[Any]:
@@ -256,29 +199,6 @@ def take_preset(parts: Parts, name: Any) -> list[Any]:
         return values_of(parts.workbench.preset(str(name)).config)
     except ConfigError as error:
         raise gr.Error(escape(error), print_exception=False) from error
-
-
-def take_text(parts: Parts, text: str | None, preset_name: str) -> list[Any]:
-    """The form's inputs for a config as text, or what is wrong with it."""
-    try:
-        config = parts.workbench.import_text(text or "", preset_name)
-    except ConfigError as error:
-        found = checklist([("fail", problem.option, problem.message) for problem in error.problems])
-        return [*(gr.skip() for _ in parts.options), found]
-    return [*values_of(config), checklist([("pass", "Applied", "The form holds this config now.")])]
-
-
-def take_file(parts: Parts, path: str | None, preset_name: str) -> list[Any]:
-    """The same for an uploaded file."""
-    if path is None:
-        return [gr.skip()] * (len(parts.options) + 1)
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(1_000_000)
-    except (OSError, UnicodeDecodeError) as error:
-        found = checklist([("fail", "Import", f"the file must be UTF-8 text, got an error: {error}")])
-        return [*(gr.skip() for _ in parts.options), found]
-    return take_text(parts, text, preset_name)
 
 
 def save(parts: Parts, title: str, raw: Any) -> tuple[Any, str]:

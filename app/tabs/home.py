@@ -90,14 +90,19 @@ def wire(parts: Parts) -> None:
 
     def try_demo() -> list:
         config = parts.workbench.preset(DEFAULT_PRESET).config
-        return [*values_of(config), DEFAULT_PRESET, "ab", "", go_to("launch")]
+        return [*values_of(config), DEFAULT_PRESET, "", "ab", "", go_to("launch")]
 
     once = {**ACT, "concurrency_limit": 1}  # each examination loads all libraries
     parts["home.check"].click(lambda: examine(parts.workbench.workspace.root), None, parts["home.doctor"], **once)
     demo = parts["home.demo"].click(
         try_demo,
         None,
-        [*parts.options, parts["configure.preset"], parts["launch.mode"], parts["launch.name"], parts["tabs"]],
+        [
+            *parts.options,
+            *(parts[f"configure.{slot}"] for slot in ("preset", "imported")),
+            *(parts[f"launch.{slot}"] for slot in ("mode", "name")),
+            parts["tabs"],
+        ],
         **ACT,
     )
     demo.then(**parts.chains["review"]).then(**parts.chains["preview"]).then(**parts.chains["keep"])

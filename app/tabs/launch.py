@@ -18,6 +18,7 @@ from app.preflight import OR_QUEUE, preflight
 from app.sentences import LOOK_FOR
 from app.sweeping import problems_of
 from app.workbench import Workbench
+from core.config.foreign.kept import kept_text
 from core.config.run import RunConfig
 from core.errors import ConfigError, WorkbenchError
 from core.runs.arms import KNOWN_ARMS
@@ -160,9 +161,9 @@ def share(parts: Parts) -> None:
     }
     parts.chains["start"] = {
         "fn": lambda *values: start(
-            parts, Design.read(*values[:COUNT]), values[COUNT], values[COUNT + 1], values[COUNT + 2 :]
+            parts, Design.read(*values[:COUNT]), *values[COUNT : COUNT + 2], values[COUNT + 3 :], values[COUNT + 2]
         ),
-        "inputs": [*design, name, preset, *parts.options],
+        "inputs": [*design, name, preset, parts["configure.imported"], *parts.options],
         "outputs": [
             parts["selection"],
             parts["tabs"],
@@ -247,7 +248,7 @@ def settle(parts: Parts, design: Design, preset: str, raw: Any) -> Any:
     return review(parts, design, preset, raw)
 
 
-def start(parts: Parts, design: Design, title: str, preset: str, raw: Any) -> list[Any]:
+def start(parts: Parts, design: Design, title: str, preset: str, raw: Any, imported: object = "") -> list[Any]:
     """Starts the training and shows it, or says at the fields and here why not."""
     config, found, marked = asked_for(parts, design, raw, now=True)
     if config is None:
@@ -256,7 +257,7 @@ def start(parts: Parts, design: Design, title: str, preset: str, raw: Any) -> li
     try:
         selection = parts.workbench.start(
             config, design.mode, name, arms=design.arms, seeds=design.seeds, primary=design.primary, preset=preset,
-            sweep=design.sweep,
+            sweep=design.sweep, imported=kept_text(imported).section,
         )  # fmt: skip
     except WorkbenchError as error:
         why = f"{error}. {OR_QUEUE}" if isinstance(error, Occupied) else str(error)

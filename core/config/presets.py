@@ -1,6 +1,5 @@
 """Presets, shipped and one's own, and the way from a preset or a file and some changes to one configuration."""
 
-import json
 import os
 import re
 import unicodedata
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.files import read_table, write_text
-from core.config.flat import IMPORTED, flatten, nest, parse_config, parse_text, split
+from core.config.flat import flatten, nest, parse_config, parse_text, split
 from core.config.paths import EMBEDDED_BASES, PATH_OPTIONS, PRESETS_DIR, resolve_path
 from core.config.problems import suggestion
 from core.config.run import RunConfig
@@ -183,36 +182,6 @@ def resolve_config(
         {name: parse_text(name, value) if isinstance(value, str) else value for name, value in changes.items()}
     )
     return parse_config({**values, **from_here(flat)}, (*problems, *name_problems))
-
-
-def save_config(config: RunConfig, path: Path, imported: Mapping[str, Any] | None = None) -> None:
-    """Writes a configuration as JSON, nested, every option spelled out.
-
-    Args:
-        config: The configuration.
-        path: The file.
-        imported: What was kept of an import, for the section ``imported``; None for nothing.
-
-    Raises:
-        RunError: If the file cannot be written.
-    """
-    write_text(path, config_text(config, imported))
-
-
-def config_text(config: RunConfig, imported: Mapping[str, Any] | None = None) -> str:
-    """A configuration as JSON, as ``save_config`` writes it."""
-    table = config.model_dump(mode="json")
-    whole = table if imported is None else {**table, IMPORTED: imported}
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-
-
-def load_config(path: Path) -> RunConfig:
-    """Reads a complete configuration, as ``save_config`` writes it.
-
-    Raises:
-        ConfigError: If the file cannot be read or is no configuration, with every problem.
-    """
-    return parse_config(read_table(path))
 
 
 def slug(name: str, longest: int = 64) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.config.foreign.ramps import RampThere
 from core.config.run import RunConfig
 from core.config.scheduled_sampling import ScheduledSamplingConfig
 from core.rollout.cost import Forecast
@@ -31,6 +32,7 @@ class Preview:
         grid: Timesteps of the validation pictures' sampler; evenly spread ones where they have not been measured.
         level_timestep: Up to where anchored targets are safe; None where that has not been measured.
         cost: The forecast, in seconds where it was measured.
+        there: The ramp of the tool that the config came from, as that behaves; None for no such ramp to show.
     """
 
     options: ScheduledSamplingConfig
@@ -40,6 +42,7 @@ class Preview:
     grid: tuple[float, ...]
     level_timestep: float | None
     cost: Forecast
+    there: RampThere | None = None
 
     @classmethod
     def of(cls, config: RunConfig, measurement: Measurement | None = None) -> Preview:

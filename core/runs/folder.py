@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from core.config.paths import resolve_path
-from core.config.presets import load_config, save_config
 from core.config.run import RunConfig
+from core.config.saved import load_config, save_config
 from core.errors import RunError
 from core.runs.files import (
     cannot_write,

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from core.config.presets import save_config
 from core.config.run import RunConfig
+from core.config.saved import save_config
 from core.errors import RunError
 from core.models.lora_path import DIFFUSERS_FILE, PEFT_FILE, lora_path
 from core.runs import fields

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from core.config.presets import save_config
 from core.config.run import RunConfig
+from core.config.saved import save_config
 from core.errors import RunError
 from core.runs.background import start_in_background
 from core.runs.files import is_missing, make_folder

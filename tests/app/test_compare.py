@@ -13,7 +13,7 @@ from app.curves import curves_html
 from app.samples import samples_of
 from app.tabs.compare import choose
 from app.viewer import head
-from core.config.presets import save_config
+from core.config.saved import save_config
 from core.plots import PLOTS
 from core.plots.axes import x_label
 from core.runs import journal

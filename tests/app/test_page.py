@@ -89,10 +89,12 @@ def test_signatures_from_the_browser_are_not_trusted(parts, seen):
 
 def test_a_reload_restores_run_tab_and_draft(parts, experiment, demo):
     config = changed(demo, rank=3)
-    draft = json.dumps({"preset": "demo", "values": values_of(config)})
-    *values, preset, selection, tab = restore(parts, draft, "", {"run": "experiments/orange-cat", "tab": "compare"})
+    draft = json.dumps({"preset": "demo", "imported": "kept", "values": values_of(config)})
+    *values, preset, imported, selection, tab = restore(
+        parts, draft, "", {"run": "experiments/orange-cat", "tab": "compare"}
+    )
     assert values == json.loads(draft)["values"]
-    assert (preset, selection) == ("demo", "experiments/orange-cat")
+    assert (preset, imported, selection) == ("demo", "kept", "experiments/orange-cat")
     assert tab.selected == "compare"
 
 
@@ -100,9 +102,9 @@ def test_a_reload_restores_run_tab_and_draft(parts, experiment, demo):
     "draft", [None, "x", "{}", '{"preset": "gone", "values": []}', '{"preset": "demo", "values": [1]}', "[]"]
 )
 def test_a_draft_that_does_not_fit_gives_the_demo(parts, demo, draft):
-    *values, preset, selection, _ = restore(parts, draft, "../../etc", {"run": "runs/../x", "tab": "evil"})
+    *values, preset, imported, selection, _ = restore(parts, draft, "../../etc", {"run": "runs/../x", "tab": "evil"})
     assert values == values_of(demo)
-    assert (preset, selection) == ("demo", "")
+    assert (preset, imported, selection) == ("demo", "", "")
 
 
 def test_a_preview_shows_cost_sentences_curves_and_what_differs(parts, demo):

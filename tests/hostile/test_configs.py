@@ -16,8 +16,9 @@ from app.paths import AllowedPaths
 from app.workbench import Workbench
 from core.config.flat import UNSET_WORDS, flatten, parse_config
 from core.config.paths import PATH_OPTIONS
-from core.config.presets import load_config, load_preset, resolve_config, save_config
+from core.config.presets import load_preset, resolve_config
 from core.config.run import RunConfig
+from core.config.saved import load_config, save_config
 from core.config.table import value_text
 from core.errors import ConfigError, WorkbenchError
 from core.models.stable_diffusion import StableDiffusion

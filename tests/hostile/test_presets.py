@@ -13,10 +13,10 @@ from core.config.presets import (
     list_presets,
     load_preset,
     resolve_config,
-    save_config,
     save_preset,
     slug,
 )  # fmt: skip
+from core.config.saved import save_config
 from core.errors import ConfigError
 from core.runs.experiment import create_experiment, list_experiments
 from core.runs.folder import RunFolder

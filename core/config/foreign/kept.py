@@ -9,8 +9,8 @@ from core.config.files import LARGEST, parse_json, read_table
 from core.config.flat import IMPORTED
 from core.config.foreign.source import Imported
 from core.config.foreign.values import plain, without_secrets
-from core.config.presets import config_text
 from core.config.run import RunConfig
+from core.config.saved import config_text
 from core.errors import ConfigError, Problem
 from core.regular import size_text
 
@@ -74,13 +74,17 @@ def read_kept(path: Path) -> Kept:
     return kept_in(read_table(path), path.name)
 
 
-def kept_text(text: str) -> Kept:
+def kept_text(text: object) -> Kept:
     """The section as the page holds it, empty for nothing.
+
+    Args:
+        text: JSON; anything but a text counts as nothing.
 
     Raises:
         ConfigError: It is no JSON, or damaged.
     """
-    return kept_in(parse_json(text, IMPORTED), IMPORTED) if text.strip() else Kept()
+    held = isinstance(text, str) and bool(text.strip())
+    return kept_in(parse_json(str(text), IMPORTED), IMPORTED) if held else Kept()
 
 
 def document(config: RunConfig, kept: Kept) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from core.config.flat import flatten
 from core.config.foreign.epochs import EpochPlan, count_pictures, finding_of
 from core.config.foreign.mapping import Mapped, apply, as_number, bare, by_name, settled
-from core.config.foreign.ramps import ramp_rows
+from core.config.foreign.ramps import RampThere, ramp_rows
 from core.config.foreign.report import Finding, RampRow
 from core.config.foreign.simpletuner_data import (
     FILE_NAME,
@@ -97,6 +97,7 @@ class Exported:
         backends: What its list of data sets holds.
         backends_name: The file name that the config gives that list.
         losses: Sentences about what it cannot say.
+        ramp: Its ramp, as it behaves there.
         ramps: Both ramps as numbers.
     """
 
@@ -104,6 +105,7 @@ class Exported:
     backends: list[dict[str, Any]]
     backends_name: str
     losses: tuple[str, ...]
+    ramp: RampThere
     ramps: tuple[RampRow, ...]
 
 
@@ -126,17 +128,15 @@ def write(config: RunConfig, kept: Mapping[str, Any], files: Mapping[str, Any]) 
                 table[key.name] = value
     usual = {"model_type": "lora", "lora_type": "standard", "optimizer": "adamw", "grad_clip_method": "norm"}
     table |= {name: value for name, value in {**usual, PLACE: place}.items() if name not in named}
+    ramp = ramp_there({name: _value_there(name, name, flat) for name in ROLLOUT})
     backends, place = files.get(BACKENDS), str(table[named.get(PLACE, PLACE)])
     return Exported(
         config=table,
         backends=backends_of(flat, backends if isinstance(backends, list) else []),
         backends_name=re.split(r"[/\\]", place)[-1] or FILE_NAME,
         losses=tuple(_losses(config, flat)),
-        ramps=ramp_rows(
-            ramp_there({name: _value_there(name, name, flat) for name in ROLLOUT}),
-            config.scheduled_sampling,
-            config.training.max_train_steps,
-        ),
+        ramp=ramp,
+        ramps=ramp_rows(ramp, config.scheduled_sampling, config.training.max_train_steps),
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from typed_commands import typed
 
 from core.config.foreign.kept import read_kept
-from core.config.presets import load_preset, resolve_config, save_config
+from core.config.presets import load_preset, resolve_config
+from core.config.saved import save_config
 from core.runs.experiment import create_experiment
 from core.runs.folder import RunFolder
 from core.runs.workspace import Workspace

@@ -12,13 +12,12 @@ from core.config.paths import PRESETS_DIR, PROJECT_ROOT, resolve_path
 from core.config.presets import (
     broken_presets,
     list_presets,
-    load_config,
     load_preset,
     resolve_config,
-    save_config,
     save_preset,
     slug,
 )
+from core.config.saved import load_config, save_config
 from core.errors import ConfigError, RunError
 
 SHIPPED = sorted(path.stem for path in PRESETS_DIR.glob("*.toml"))

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from core.config.foreign.ramps import RampThere
 from core.config.presets import load_preset
 from core.plots import PLOTS
 from core.plots.arms import KNOWN
@@ -201,3 +203,14 @@ def test_extremes_of_a_long_run_survive_thinning_in_the_drawing():
 def test_listing_the_plots_imports_no_drawing_library():
     code = "import sys, core.plots; assert 'matplotlib' not in sys.modules and 'numpy' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_ramp_of_another_tool_is_drawn_over_ours_with_a_dash():
+    config = load_preset("demo").config
+    there = RampThere(max_step_offset=3, probability=1.0, ramp_steps=100)
+    figure = PLOTS["ramp"].draw({"here": [replace(Preview.of(config), there=there)]})
+    (axes,) = figure.axes
+    ours, theirs = axes.get_lines()
+    assert (ours.get_linestyle(), theirs.get_linestyle()) == ("-", "--")
+    assert theirs.get_ydata()[0] == 1.0
+    assert "SimpleTuner: 1 at first, 0.5 at step" in summary_of(figure)

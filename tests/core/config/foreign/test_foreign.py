@@ -87,7 +87,7 @@ def test_a_file_that_makes_no_sense_gets_one_sentence(text, name, told):
 @pytest.mark.parametrize(
     "value",
     [None, True, -1, 10**400, 1e308, float("nan"), float("inf"), "", " ", "\x00", "\ud800", "nan", "9" * 5000, [], {},
-     [[1]], {"a": {"b": [None]}}, "$(reboot)", "<script>alert(1)</script>", "../../etc/passwd", "x" * 100_000],
+     [[1]], {"a": {"b": [None]}}, "$(reboot)", "<script>alert(1)</script>", "../../etc/passwd", "x" * 10_000],
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip
 def test_any_value_of_any_key_is_taken_or_told(tool, value, tmp_path):
