@@ -6,14 +6,17 @@ left out. The keys of ``modelspec`` are those of Stability AI's specification 1.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core import __version__
 from core.config.flat import flatten
 from core.export.architecture import ARCHITECTURES
 from core.export.source import Source
 from core.report.facts import portable
+from core.runs import fields
+from core.runs.manifest import read_manifest
 
 SPECIFICATION = "1.0.0"
 PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
@@ -53,7 +56,7 @@ def metadata_of(source: Source, format: str, implementation: str) -> dict[str, s
 def kohya_keys(source: Source) -> dict[str, str]:
     """The ``ss_*`` keys that tools read, as far as this trainer has them."""
     options, data = flatten(source.config), source.config.data
-    found = {key: options[name] for key, name in _PLAIN.items()}
+    found = {key: options[name] for key, name in _PLAIN.items()} | _pictures(source)
     found |= {
         "ss_output_name": source.name,
         "ss_sd_model_name": source.base,
@@ -101,6 +104,33 @@ def tensor_hash(path: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return f"0x{digest.hexdigest()}"
+
+
+def _pictures(source: Source) -> dict[str, str | int]:
+    """How many pictures, in how many folders, and how often each tag of their prompts, as kohya's scripts count them.
+
+    Nothing where the run did not write down what it was trained on. A folder below the data folder goes by its name.
+    """
+    rows = read_manifest(source.run)
+    if rows is None:
+        return {}
+    folders: dict[str, dict[str, int]] = {}
+    tags: dict[str, Counter[str]] = {}
+    images = {"instance": 0, "class": 0}
+    for row in rows:
+        name, repeats = PurePosixPath(str(row.get("file"))).parent.name, fields.count(row, "repeats")
+        key = name if name else str(row.get("set"))
+        images["class" if row.get("set") == "class" else "instance"] += repeats
+        folder = folders.setdefault(key, {"n_repeats": repeats, "img_count": 0})
+        folder["img_count"] += 1
+        words = (tag.strip() for tag in portable(str(row.get("prompt"))).split(","))
+        tags.setdefault(key, Counter()).update(word for word in words if word)
+    return {
+        "ss_num_train_images": images["instance"],
+        "ss_num_reg_images": images["class"],
+        "ss_dataset_dirs": json.dumps(folders, ensure_ascii=False),
+        "ss_tag_frequency": json.dumps(tags, ensure_ascii=False),
+    }
 
 
 def _common(values: object) -> str:

@@ -52,16 +52,22 @@ def write_manifest(folder: RunFolder, entries: Sequence[Entry]) -> None:
     write_whole(folder.manifest_path, to_json({"pictures": _rows(entries)}, indent=1), durable=True)
 
 
+def read_manifest(folder: RunFolder) -> list[dict[str, Any]] | None:
+    """The fields of each ``Entry`` that a run began with; None where that cannot be told."""
+    data = read_bounded(folder.manifest_path, LARGEST)
+    table = None if data is None else parse_object(data)
+    rows = None if table is None else table.get("pictures")
+    return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
+
+
 def check_manifest(folder: RunFolder, entries: Sequence[Entry]) -> None:
     """Passes pictures that are exactly those that the run began with: a resumed run is bit for bit an undisturbed one.
 
     Raises:
         RunError: they are others, or what the run began with cannot be told.
     """
-    data = read_bounded(folder.manifest_path, LARGEST)
-    table = None if data is None else parse_object(data)
-    rows = None if table is None else table.get("pictures")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    rows = read_manifest(folder)
+    if rows is None:
         raise RunError(f"{folder.manifest_path} must list the pictures that the run began with; train a new run")
     found = _differences(rows, _rows(entries))
     if found:

@@ -15,6 +15,19 @@ from core.runs.workspace import Workspace
 MEASURED = (Agreement("network", 0.5, 2e-6, 1.0, 1e-3, holds=True), Agreement("picture", 0.2, 3e-5, 1.0, 1e-2, True))
 
 
+class Silent:
+    """A reporter that nobody listens to."""
+
+    def phase(self, *said, **more) -> None:
+        pass
+
+    def progress(self, done: int, total: int) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+
 def give_adapter(run: RunFolder) -> None:
     """The smallest file that looks like a run's LoRA."""
     run.adapter_dir.mkdir(exist_ok=True)

@@ -1,8 +1,6 @@
 """Every format read back by its own reader does what the run's adapter does; what does not is not handed out."""
 
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -10,7 +8,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny_runs import SIDE
 
 from core.config.flat import flatten, parse_config
 from core.errors import ConfigError, RunError
@@ -25,33 +22,9 @@ from core.runs.folder import RunFolder
 from core.runs.status import read_status
 from core.samples.load import load_base
 from core.training.report import Stopped
+from tests.support.exports import Silent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-FRESH = """
-import sys, torch
-from diffusers import StableDiffusionPipeline
-torch.set_num_threads(1)
-base, out, *files = sys.argv[1:]
-drawn = []
-for file in files:
-    pipe = StableDiffusionPipeline.from_pretrained(base, safety_checker=None)
-    pipe.load_lora_weights(file)
-    drawn.append(pipe("a sks cat", num_inference_steps=3, guidance_scale=1.0, height=16, width=16,
-                      generator=torch.Generator().manual_seed(1), output_type="latent").images)
-torch.save(torch.cat(drawn), out)
-"""
-
-
-class Silent:
-    def phase(self, *said, **more):
-        pass
-
-    def progress(self, done, total):
-        pass
-
-    def check(self):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -81,22 +54,6 @@ def test_its_own_reader_gives_what_the_matrices_say(finished, exports, answers, 
     require_agreement(name, found)
     assert all(each.change > 1e-3 for each in found)
     assert all(each.deviation < 1e-4 and each.amount == pytest.approx(1, abs=1e-4) for each in found)
-
-
-def test_a_fresh_process_that_knows_diffusers_alone_draws_the_same(finished, exports, tmp_path):
-    config, out = finished.config(), tmp_path / "drawn.pt"
-    files = [str(exports[name] / FORMATS[name].file_of("my-cat")) for name in ("diffusers", "kohya")]
-    base = config.model.pretrained_model_name_or_path
-    subprocess.run([sys.executable, "-c", FRESH, base, str(out), *files], check=True, cwd=tmp_path)
-    family = load_base(config)
-    load_lora(read_lora(finished.adapter_dir), family)
-    drawn = family.pipeline(
-        "a sks cat", num_inference_steps=3, guidance_scale=1.0, height=SIDE, width=SIDE, output_type="latent",
-        generator=torch.Generator().manual_seed(1),
-    ).images  # fmt: skip
-    found = torch.load(out, weights_only=True)
-    assert len(found) == len(files)
-    assert torch.allclose(found, drawn.expand_as(found), atol=1e-4)
 
 
 def test_kohya_has_the_alpha_that_the_run_was_trained_with(exports):

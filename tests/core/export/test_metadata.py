@@ -18,12 +18,15 @@ from core.export.architecture import ARCHITECTURES
 from core.export.card import NO_EXPERIMENT, Card, card_text, front_matter, verdict_of
 from core.export.formats import FORMATS
 from core.export.loading import loading_lines
+from core.export.metadata import kohya_keys
 from core.export.pictures import Pair, drawn_pair, sample_pairs
 from core.export.source import Source, base_label
 from core.export.write import write_format
 from core.models.lora_file import read_lora
 from core.models.stable_diffusion import StableDiffusion
 from core.runs.exported import Agreement
+from core.runs.folder import RunFolder
+from core.runs.manifest import Entry, write_manifest
 from core.runs.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -93,6 +96,23 @@ def test_every_format_says_what_other_tools_read(files, name):
 def test_only_kohyas_keys_are_called_a_network_of_kohya(files):
     assert said(files["kohya"])["ss_network_module"] == "networks.lora"
     assert all("ss_network_module" not in said(files[name]) for name in ("diffusers", "peft"))
+
+
+def test_pictures_and_tags_are_counted_as_the_run_wrote_them_down(source, tmp_path, bases):
+    found = kohya_keys(source)
+    assert (found["ss_num_train_images"], found["ss_num_reg_images"]) == ("4", "0")
+    assert json.loads(found["ss_tag_frequency"]) == {"instance": {'a "sks" cat': 3, "a red sks cat": 1}}
+    assert json.loads(found["ss_dataset_dirs"]) == {"instance": {"n_repeats": 1, "img_count": 4}}
+    made = RunFolder.create(tmp_path, "other", source.config)
+    assert not {"ss_num_train_images", "ss_tag_frequency"} & kohya_keys(replace(source, run=made)).keys()
+    entries = [
+        Entry("instance", f"10_sks cat/{name}.png", "0", 8, 8, "sks, cat", "folder", 10, (8, 8)) for name in "ab"
+    ] + [Entry("class", "c.png", "0", 8, 8, "a cat", "class prompt", 1, (8, 8))]
+    write_manifest(made, entries)
+    found = kohya_keys(replace(source, run=made))
+    assert (found["ss_num_train_images"], found["ss_num_reg_images"]) == ("20", "1")
+    assert json.loads(found["ss_tag_frequency"]) == {"10_sks cat": {"sks": 2, "cat": 2}, "class": {"a cat": 1}}
+    assert json.loads(found["ss_dataset_dirs"])["10_sks cat"] == {"n_repeats": 10, "img_count": 2}
 
 
 @pytest.mark.parametrize("name", FORMATS)
