@@ -80,7 +80,8 @@ def _base(config: RunConfig) -> Check:
     return Check(
         "warn",
         "Base model",
-        f"{name} is no folder here: it will be fetched from the hub, which takes a connection and space on the disk.",
+        f"{name} is no folder here. What the hub's cache lacks of it is never fetched by a start: the run then stops "
+        f"before its first step and says how much that is. Fetch it with: python -m core fetch {name}",
     )
 
 

@@ -10,6 +10,7 @@ from core.cli import (  # noqa: F401  each adds its commands
     doctor,
     exporting,
     facts,
+    fetching,
     importing,
     inspecting,
     judging,

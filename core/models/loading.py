@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from core.errors import DataError, Problem
-from core.models.hub import hub_problem
+from core.models.fetching import folder_of
 from core.regular import MEGABYTE, read_regular
 from core.shortage import is_out_of_memory, is_out_of_room
 
@@ -47,19 +47,19 @@ def load_pipeline(
     Raises:
         DataError: nothing at ``path`` loads as such a pipeline.
     """
-    _check_folder(path, revision, kind.__name__, parts, strangers)
+    _check_local(path, revision)
+    if not os.path.isdir(path):  # a hub model is read from the folder that it was fetched to, and from nowhere else
+        path, revision = folder_of(path, revision, variant), None
+    _check_folder(path, kind.__name__, parts, strangers)
     for logging in (diffusers_logging, transformers_logging):  # bars of milliseconds drown the log
         logging.disable_progress_bar()
     try:
         pipeline = kind.from_pretrained(
-            path, revision=revision, variant=variant, dtype=torch.float32, use_safetensors=True, **options
+            path, variant=variant, dtype=torch.float32, use_safetensors=True, local_files_only=True, **options
         )
     except (*_FOREIGN, SafetensorError) as error:
         if is_out_of_memory(error) or is_out_of_room(error):
             raise  # the model is not to blame
-        problem = None if os.path.isdir(path) else hub_problem(path, error)
-        if problem is not None:
-            raise refused(f"{problem}; or {advice}") from error
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise refused(f"be a diffusers folder or a hub id in reach, got {path!r} ({first}); {advice}") from error
     _check_weights(pipeline, path, weighted)
@@ -96,19 +96,20 @@ def check_autoencoder(pipeline: Any, path: str, channels: int) -> None:
         raise refused(f"have a vae without latents_mean and latents_std, got {path!r}, whose vae has them")
 
 
-def _check_folder(
-    path: str, revision: str | None, kind: str, parts: Sequence[str], strangers: Mapping[str, str]
-) -> None:
+def _check_local(path: str, revision: str | None) -> None:
     folder = Path(path)
     looks_local = folder.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1
     if looks_local and not os.path.exists(folder):
         raise refused(f"be a folder that exists, got {path!r}; check the path")
-    if not os.path.isdir(folder):
-        return
-    if revision is not None:
+    if os.path.isfile(folder):
+        raise refused(f"be a diffusers folder, got {path!r}, a single file; convert it with diffusers first")
+    if os.path.isdir(folder) and revision is not None:
         rule = f"revision must be unset for a base model in a folder, which has only one, got {revision!r}"
         raise DataError([Problem("revision", rule)])
-    listed = _index(path)
+
+
+def _check_folder(path: str, kind: str, parts: Sequence[str], strangers: Mapping[str, str]) -> None:
+    folder, listed = Path(path), _index(path)
     pipeline = listed.get("_class_name")
     if pipeline != kind:
         more = strangers.get(str(pipeline), "choose the family that it belongs to")
