@@ -68,11 +68,12 @@ def contradictions(values):
     model = given["family"], given["pretrained_model_name_or_path"]
     on, flow = rollout.max_step_offset > 0, flow_matching_known(*model)
     visited, on_grid = on and rollout.mode == "visited", rollout.stride == "inference"
+    one_forward = visited or given["family"] == "flux"
     longest = given["validation_num_inference_steps"] if on_grid else last_timestep(*model) // rollout.stride
     wrong = {
         LONGEST: rollout.max_step_offset > longest,
         "scheduled_sampling_sampler": visited and rollout.sampler == "rk4",
-        "scheduled_sampling_guidance_scale": visited and rollout.guidance_scale > 1,
+        "scheduled_sampling_guidance_scale": on and one_forward and rollout.guidance_scale > 1,
         "lora_dropout": visited and given["lora_dropout"] > 0,
         "scheduled_sampling_reflexflow": on and rollout.reflexflow is True and flow is False,
         "snr_gamma": given["snr_gamma"] is not None and flow is True,
