@@ -18,12 +18,15 @@ from core.config.foreign.mapping import (
     own,
     settled,
 )
+from core.config.foreign.mapping import optimizer as optimizer_key
 from core.config.foreign.shell import LAUNCH
-from core.config.foreign.simpletuner_keys import COURSES, MACHINE, STORE, TIMESTEPS
+from core.config.foreign.simpletuner_keys import COURSES, TIMESTEPS
+from core.config.foreign.simpletuner_rest import MACHINE, STORE
 from core.config.foreign.source import Imported, Reader, Source
 from core.config.foreign.values import number_of, switch_of
 
 SCRIPT = "script"
+OPTIMIZER = optimizer_key("optimizer")
 FAMILY_OF = {"sdxl": "sdxl", "sd3": "sd3", "flux": "flux"}
 OTHER_SCRIPT = "not a DreamBooth LoRA script of a family that is trained here"
 
@@ -79,14 +82,26 @@ def _launch_precision(value: Any, values: Values) -> Took:
 
 
 def _optimizer(value: Any, values: Values) -> Took:
-    if str(value).lower() == "adamw":
-        return Took("ignored", words="AdamW is what is used here")
-    return Took("differs", words="AdamW here")
+    bits = switch_of(values.get("use_8bit_adam", False))
+    return OPTIMIZER.take("adamw_8bit" if bits and str(value).strip().lower() == "adamw" else value, values)
+
+
+def _in_8_bits(value: Any, values: Values) -> Took:
+    if switch_of(value) is False or str(values.get("optimizer", "adamw")).lower() != "adamw":
+        return Took("ignored", words="read with AdamW alone")
+    return Took("mapped", {"optimizer": "adamw_8bit"})
+
+
+def _guidance(value: Any, values: Values) -> Took:
+    if family_of(str(values.get(SCRIPT, ""))) != "flux":
+        return Took("ignored", words="for flux alone")
+    return Took("mapped", {"embedded_guidance": value})
 
 
 KEYS: tuple[Key, ...] = (
     own(SCRIPT, "family", _script, "its name tells the family"),
     own(LAUNCH + "mixed_precision", "mixed_precision", _launch_precision, "where the script's own is left out"),
+    mapped(LAUNCH + "num_processes", "num_processes"),
     mapped("pretrained_model_name_or_path", "pretrained_model_name_or_path"),
     mapped("revision", "revision"),
     mapped("variant", "variant"),
@@ -141,8 +156,8 @@ KEYS: tuple[Key, ...] = (
     mapped("adam_beta2", "adam_beta2", default=0.999),
     own("adam_weight_decay", "adam_weight_decay", _or_default("adam_weight_decay", 1e-2, 1e-4), "", default=None),
     mapped("adam_epsilon", "adam_epsilon", default=1e-8),
-    own("optimizer", "", _optimizer, "AdamW here", standing="differs"),
-    differs("use_8bit_adam", "AdamW in float32 here"),
+    own("optimizer", "optimizer", _optimizer, OPTIMIZER.words),
+    own("use_8bit_adam", "optimizer", _in_8_bits, "AdamW in 8 bits"),
     differs("do_edm_style_training", "trained by the base model's own noise schedule here"),
     differs("use_dora", "splits off magnitudes there; here a plain LoRA"),
     mapped("rank", "rank", default=4),
@@ -151,7 +166,7 @@ KEYS: tuple[Key, ...] = (
     differs("lora_layers", "lora_targets chooses groups of layers here"),
     differs("lora_blocks", "lora_targets chooses groups of layers here"),
     differs("weighting_scheme", TIMESTEPS, harmless=("none", "logit_normal")),
-    differs("guidance_scale", "the guidance embedding is that of the model family here"),
+    own("guidance_scale", "embedded_guidance", _guidance, "for flux alone"),
     mapped("validation_prompt", "validation_prompts"),
     mapped("num_validation_images", "num_validation_images", default=4),
     differs("validation_epochs", "counted in optimizer steps here: validation_steps"),
@@ -168,7 +183,7 @@ KEYS: tuple[Key, ...] = (
             "sample_batch_size", "dataloader_num_workers", "allow_tf32", "prior_generation_precision", "local_rank",
             "enable_xformers_memory_efficient_attention", "enable_npu_flash_attention", "cache_latents",
             "pre_compute_text_embeddings", "upcast_before_saving", "tokenizer_max_length", "max_sequence_length",
-            "output_kohya_format", LAUNCH + "num_processes", LAUNCH + "num_machines", LAUNCH + "config_file",
+            "output_kohya_format", LAUNCH + "num_machines", LAUNCH + "config_file",
             LAUNCH + "gpu_ids", LAUNCH + "num_cpu_threads_per_process", LAUNCH + "main_process_port",
         )
     ),

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.config.foreign.mapping import Key, Took, Values, as_number, choice, differs, ignored, mapped, own
-from core.config.foreign.simpletuner_keys import COURSES, MACHINE, SCHEDULE, STORE, TIMESTEPS
+from core.config.foreign.mapping import Key, Took, Values, as_number, choice, differs, ignored, mapped, optimizer, own
+from core.config.foreign.simpletuner_keys import COURSES, SCHEDULE, TIMESTEPS
+from core.config.foreign.simpletuner_rest import MACHINE, STORE
 from core.config.foreign.values import number_of, switch_of
 
 SCRIPT = "script"
@@ -243,7 +244,7 @@ KEYS: tuple[Key, ...] = (
     own("seed", "seed", _seed, "unset there, each training has another one"),
     own("max_grad_norm", "max_grad_norm", _clipping, "0 clips nothing", default=1.0),
     own("min_snr_gamma", "snr_gamma", _zero_is_unset("snr_gamma"), "0 is unset", default=0),
-    differs("optimizer_type", "AdamW in float32 here", "optimizer", harmless=("adamw",)),
+    optimizer("optimizer_type", "optimizer", default="AdamW"),
     own("optimizer_args", "adam_weight_decay", _optimizer_args, "weight_decay, betas and eps"),
     differs("noise_offset", "noise has no offset here", harmless=("0.0",)),
     differs("multires_noise_iterations", "plain noise here"),
@@ -260,6 +261,7 @@ KEYS: tuple[Key, ...] = (
     mapped("sample_every_n_steps", "validation_steps"),
     differs("sample_every_n_epochs", "counted in optimizer steps here: validation_steps"),
     ignored("sample_sampler", "the family's own sampler draws here"),
+    mapped("num_processes", "num_processes"),
     *(ignored(name, STORE) for name in ("output_dir", "output_name", "logging_dir", "log_prefix", "save_model_as")),
     choice("log_with", "report_to", {"tensorboard": "tensorboard", "wandb": "wandb"}, near={"all": ("none", "one")}),
     *(
@@ -269,7 +271,7 @@ KEYS: tuple[Key, ...] = (
             "cache_text_encoder_outputs_to_disk", "xformers", "sdpa", "mem_eff_attn", "lowram", "highvram",
             "max_data_loader_n_workers", "persistent_data_loader_workers", "no_half_vae", "num_cpu_threads_per_process",
             "bucket_no_upscale", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "training_comment",
-            "metadata_title", "metadata_author", "save_state", "num_processes", "num_machines", "dynamo_backend",
+            "metadata_title", "metadata_author", "save_state", "num_machines", "dynamo_backend",
         )
     ),
 )  # fmt: skip

@@ -124,6 +124,38 @@ def choice(
     return Key(name, "mapped", words, take, option, aliases, default)
 
 
+OPTIMIZERS = {
+    "adamw": "adamw",
+    "prodigy": "prodigy",
+    "adamw8bit": "adamw_8bit",
+    "bnb-adamw8bit": "adamw_8bit",
+    "ao-adamw8bit": "adamw_8bit",
+    "adamw_8bit": "adamw_8bit",
+}
+"""What other tools call the optimizers that there are here."""
+
+
+def optimizer(name: str, *aliases: str, near: Mapping[str, str] | None = None, default: Any = ABSENT) -> Key:
+    """A key that names an optimizer; one that there is not here becomes AdamW.
+
+    Args:
+        name: The key.
+        aliases: Older names.
+        near: Optimizers that are nearly AdamW, and what differs.
+        default: What its tool takes where the file leaves it out.
+    """
+    nearly = {} if near is None else near
+
+    def take(value: Any, values: Values) -> Took:
+        word = str(value).strip().lower()
+        if word in OPTIMIZERS:
+            return Took("mapped", {"optimizer": OPTIMIZERS[word]})
+        return Took("differs", {"optimizer": "adamw"}, nearly.get(word, "not offered here: AdamW is taken"))
+
+    return Key(name, "mapped", "AdamW, AdamW in 8 bits and Prodigy; others become AdamW", take, "optimizer", aliases,
+               default)  # fmt: skip
+
+
 def own(
     name: str, option: str, take: Take, words: str, *aliases: str, standing: Standing = "mapped", default: Any = ABSENT
 ) -> Key:

@@ -27,6 +27,7 @@ from core.config.spec import option_specs
 
 BACKENDS = "backends"
 FAMILY_NAMES = {"stable_diffusion": "sd1x", "sdxl": "sdxl", "sd3": "sd3", "flux": "flux"}
+OPTIMIZER_NAMES = {"adamw": "adamw", "adamw_8bit": "bnb-adamw8bit", "prodigy": "prodigy"}
 TARGETS = {"attention": "all", "attention+feed_forward": "all+ffs", "all": "all+ffs"}
 IN_BACKENDS = frozenset({"instance_data_dir", "instance_prompt", "center_crop"})
 """Options that its list of data sets holds, not its config."""
@@ -126,7 +127,7 @@ def write(config: RunConfig, kept: Mapping[str, Any], files: Mapping[str, Any]) 
             value = _value_there(key.name, key.option, flat)
             if value is not None:
                 table[key.name] = value
-    usual = {"model_type": "lora", "lora_type": "standard", "optimizer": "adamw", "grad_clip_method": "norm"}
+    usual = {"model_type": "lora", "lora_type": "standard", "grad_clip_method": "norm"}
     table |= {name: value for name, value in {**usual, PLACE: place}.items() if name not in named}
     ramp = ramp_there({name: _value_there(name, name, flat) for name in ROLLOUT})
     backends, place = files.get(BACKENDS), str(table[named.get(PLACE, PLACE)])
@@ -168,6 +169,8 @@ def _value_there(name: str, option: str, flat: Mapping[str, Any]) -> Any:
             return TARGETS[value] if flat["family"] == "flux" else None
         case "num_train_epochs":
             return 0
+        case "optimizer":
+            return OPTIMIZER_NAMES[value]
         case "optimizer_beta1" | "optimizer_beta2":
             return None
         case "checkpoints_total_limit" | "snr_gamma":

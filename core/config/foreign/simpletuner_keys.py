@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.config.foreign.mapping import Key, Took, Values, as_number, choice, differs, ignored, mapped, own
+from core.config.foreign.mapping import (
+    Key,
+    Took,
+    Values,
+    as_number,
+    choice,
+    differs,
+    ignored,
+    mapped,
+    optimizer,
+    own,
+)
+from core.config.foreign.simpletuner_rest import REST
 from core.config.foreign.simpletuner_rollout import FLOW_FAMILIES, PREFIX, ROLLOUT_KEYS
 from core.config.foreign.values import number_of, switch_of
 
@@ -17,8 +29,6 @@ FAMILIES = {
 }
 COURSES = {name: name for name in ("constant", "constant_with_warmup", "linear", "cosine", "polynomial")}
 SAME_DATA = "the data folder's own settings decide here"
-STORE = "runs have their own folder here"
-MACHINE = "concerns the machine, not what is learnt"
 SCHEDULE = "the base model's own scheduler config decides here"
 TIMESTEPS = "timesteps are drawn uniformly here, for flow matching logit-normally and without shift"
 
@@ -95,6 +105,12 @@ def _legacy_family(name: str) -> Key:
         return Took("mapped", {"family": name})
 
     return own(name, "family", take, "older files switch the family on by its name")
+
+
+def _flux_guidance(value: Any, values: Values) -> Took:
+    if str(values.get("model_family", "")).strip().lower() != "flux":
+        return Took("ignored", words="for flux alone")
+    return Took("mapped", {"embedded_guidance": value})
 
 
 def _beta(number: int) -> Key:
@@ -192,7 +208,7 @@ TRAINING: tuple[Key, ...] = (
     _beta(2),
     mapped("adam_weight_decay", "adam_weight_decay", default=0.01),
     mapped("adam_epsilon", "adam_epsilon", default=1e-8),
-    differs("optimizer", "AdamW in float32 here", harmless=("adamw",), default="adamw_bf16"),
+    optimizer("optimizer", near={"adamw_bf16": "its weights are bf16 there, float32 here"}, default="adamw_bf16"),
     differs("optimizer_config", "AdamW with adam_beta1, adam_beta2, adam_weight_decay and adam_epsilon here"),
     differs("loss_type", "the squared error here", harmless=("l2",)),
     differs("use_ema", "the weights of the last step are the result here"),
@@ -206,7 +222,8 @@ TRAINING: tuple[Key, ...] = (
         )
     ),
     differs("diff2flow_enabled", "the base model's own prediction is trained here"),
-    differs("flux_guidance_mode", "the guidance embedding is that of the model family here", "flux_guidance_value"),
+    own("flux_guidance_value", "embedded_guidance", _flux_guidance, "for flux alone"),
+    differs("flux_guidance_mode", "one value, embedded_guidance, here", harmless=("constant",)),
 )  # fmt: skip
 
 DATA: tuple[Key, ...] = (
@@ -249,31 +266,7 @@ VALIDATION: tuple[Key, ...] = (
     ),
 )  # fmt: skip
 
-REST: tuple[Key, ...] = (
-    *(
-        ignored(name, STORE)
-        for name in ("output_dir", "cache_dir", "cache_dir_text", "cache_dir_vae", "logging_dir")
-    ),
-    ignored("resume_from_checkpoint", "`core resume RUN` goes on here"),
-    *(
-        ignored(name, "nothing is pushed from a training here")
-        for name in ("push_to_hub", "push_checkpoints_to_hub", "hub_model_id", "model_card_private", "model_card_note")
-    ),
-    *(ignored(name, "concerns its tracking") for name in ("tracker_run_name", "tracker_project_name")),
-    *(
-        ignored(name, MACHINE)
-        for name in (
-            "quantize_via", "base_model_default_dtype", "vae_batch_size", "vae_dtype", "vae_enable_tiling",
-            "vae_enable_slicing", "vae_cache_ondemand", "vae_cache_preprocess", "attention_mechanism",
-            "fuse_qkv_projections", "dataloader_prefetch", "dataloader_prefetch_qlen", "write_batch_size",
-            "read_batch_size", "image_processing_batch_size", "max_workers", "num_workers", "disable_tf32",
-            "gradient_precision", "gradient_checkpointing_interval", "ema_device", "ema_decay",
-            "offload_during_startup", "seed_for_each_device", "num_processes", "train_num_processes",
-            "preserve_data_backend_cache",
-        )
-    ),
-)  # fmt: skip
-
+PROCESSES = mapped("num_processes", "num_processes")
 TRACKERS = {"none": "none", "tensorboard": "tensorboard", "wandb": "wandb"}
 TRACKING = choice(
     "report_to",
@@ -284,7 +277,7 @@ TRACKING = choice(
 )
 
 SIMPLETUNER_KEYS: Mapping[str, Key] = {
-    key.name: key for key in (*MODEL, *TRAINING, *DATA, *VALIDATION, TRACKING, *REST, *ROLLOUT_KEYS)
+    key.name: key for key in (*MODEL, *TRAINING, *DATA, *VALIDATION, TRACKING, PROCESSES, *REST, *ROLLOUT_KEYS)
 }
 MARKS = frozenset(
     {"model_family", "data_backend_config", "lora_rank", "lora_type", "model_type", "validation_guidance"}

@@ -69,6 +69,10 @@ WORDS = {
     "mixed_precision": ("fp16", "bf16"),
     LAUNCH + "mixed_precision": ("fp16", "bf16"),
     "report_to": ("none", "wandb"),
+    "optimizer": ("prodigy", "AdamW"),
+    "use_8bit_adam": ("", None),
+    "guidance_scale": ("1", "3.5"),
+    LAUNCH + "num_processes": ("1", "2"),
 }
 SETS = sorted(key.name for key in DIFFUSERS_KEYS.values() if key.option and key.name != "num_train_epochs")
 
@@ -83,6 +87,8 @@ def test_another_value_of_a_mapped_flag_is_another_value_of_its_option(name):
             return flatten(taken(script=value).config())
         if name.startswith(LAUNCH):
             return flatten(taken(script=f"--{name.removeprefix(LAUNCH)} {value} train_dreambooth_lora.py").config())
+        if spec.name == "embedded_guidance":
+            return flatten(taken(f"--{name} {value}", "train_dreambooth_lora_flux.py").config())
         prior = "--class_prompt dog " if name != "class_prompt" else ""
         return flatten(taken(prior + ("" if value is None else f"--{name} {value}")).config())
 
@@ -96,3 +102,16 @@ def test_epochs_become_steps_where_the_pictures_can_be_counted(tmp_path):
     line = LEAST.format(script="train_dreambooth_lora.py").replace("--max_train_steps 100", "--num_train_epochs 3")
     (tmp_path / "a.sh").write_text(line + "--train_batch_size 2")
     assert import_file(tmp_path / "a.sh").config().training.max_train_steps == 3 * 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "optimizer"),
+    [
+        ("--use_8bit_adam --optimizer AdamW", "adamw_8bit"),
+        ("--optimizer AdamW --use_8bit_adam", "adamw_8bit"),
+        ("--optimizer prodigy --use_8bit_adam", "prodigy"),
+        ("--optimizer lion", "adamw"),
+    ],
+)
+def test_eight_bits_are_read_with_adamw_in_any_order(flags, optimizer):
+    assert taken(flags).config().training.optimizer == optimizer

@@ -100,6 +100,8 @@ WORDS = {
     "lr_scheduler": ("linear", "cosine"),
     "mixed_precision": ("fp16", "bf16"),
     "log_with": ("tensorboard", "wandb"),
+    "optimizer_type": ("Prodigy", "AdamW8bit"),
+    "num_processes": (1, 2),
     "optimizer_args": (["weight_decay=0.1"], "weight_decay=0.2 eps=1e-7"),
     "lr_warmup": (10, 20),
     "max_train_epochs": (0, ""),
