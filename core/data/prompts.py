@@ -3,12 +3,16 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from core.regular import MEGABYTE, read_regular
 
 _ENDS = 2
 USUALLY_READ = 77 - _ENDS
 """Tokens that CLIP's text encoders take without start and end (Radford et al. 2021)."""
+LATER_ENCODERS = ("text_encoder_2", "text_encoder_3")
+T5_TOKENS = 256
+"""That a T5 encoder beside CLIP's surely takes; some families give it more."""
 MOST_TOKENS = 4096
 TOKENIZER_CONFIG = Path("tokenizer", "tokenizer_config.json")
 _PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\w\s]|_)+", re.IGNORECASE)
@@ -22,6 +26,9 @@ def tokens_read(base: Path | None) -> int:
         base: the base model's folder, in diffusers' layout; what it does not say is taken from CLIP. None for a model
             that is not here.
     """
+    configs = [] if base is None else [_table(base / name / "config.json") for name in LATER_ENCODERS]
+    if any(config.get("model_type") == "t5" for config in configs):
+        return T5_TOKENS - 1  # its end
     length = None if base is None else _length(base / TOKENIZER_CONFIG)
     return USUALLY_READ if length is None else length - _ENDS
 
@@ -44,10 +51,15 @@ def cut_note(prompt: str, most: int) -> str | None:
     return f"the text encoder reads the first {most} tokens; this prompt has at least {count}: its end has no effect"
 
 
-def _length(path: Path) -> int | None:
+def _table(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none that can be read."""
     try:
         table = json.loads(read_regular(path, MEGABYTE))
     except (OSError, ValueError, RecursionError):
-        return None
-    length = table.get("model_max_length") if isinstance(table, dict) else None
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def _length(path: Path) -> int | None:
+    length = _table(path).get("model_max_length")
     return length if type(length) is int and _ENDS < length <= MOST_TOKENS else None

@@ -9,6 +9,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from tiny_families import CLASSES, save_flux, save_sd3, save_sdxl
 from tiny_runs import SIDE
 
+from core.data.prompts import tokens_read
 from core.errors import DataError
 from core.models import FAMILIES
 from core.models.family import Family
@@ -179,6 +180,11 @@ def test_sd3_without_its_third_encoder_reads_zeros_in_its_place(tmp_path):
     assert family.pipeline.text_encoder_3 is None
     assert condition[0, 24:-1].abs().max() == 0  # below the tokens of the CLIP encoders
     assert condition[0, :24].abs().max() > 0
+
+
+def test_a_prompt_is_read_as_far_as_the_t5_encoder_reads_it(family_bases, tmp_path):
+    assert tokens_read(family_bases["sd3"]) == tokens_read(family_bases["flux"]) == 255
+    assert tokens_read(save_sd3(tmp_path / "sd3", with_t5=False)) == tokens_read(family_bases["sdxl"]) == 22
 
 
 def test_flux_is_told_its_guidance(family_bases):
