@@ -42,3 +42,15 @@ def model_folder(name: str) -> Path | None:
     """Where a base model lies on this machine; None where it does not, as far as its name tells."""
     local = EMBEDDED_BASES[name] if name in EMBEDDED_BASES else resolve_path(name)
     return local if name in EMBEDDED_BASES or os.path.exists(local) else None
+
+
+def base_label(name: str) -> str:
+    """A base model's name as others may read it: no path of this machine, which may hold a user's name.
+
+    >>> base_label("/home/bob/models/cats")
+    'cats'
+    """
+    if name in EMBEDDED_BASES:
+        return name
+    is_path = model_folder(name) is not None or name.count("/") > 1 or name.startswith(("/", ".", "~")) or "\\" in name
+    return Path(name.replace("\\", "/")).name if is_path else name

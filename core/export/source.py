@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from core.config.paths import EMBEDDED_BASES, model_folder
+from core.config.paths import EMBEDDED_BASES, base_label, model_folder
 from core.config.run import RunConfig
 from core.errors import RunError
 from core.models.family import Family
@@ -71,18 +70,6 @@ class Source:
         """Optimizer steps after which the LoRA was saved."""
         said = self.lora.metadata.get("rollout_steps", "")
         return int(said) if said.isdecimal() else self.config.training.max_train_steps
-
-
-def base_label(name: str) -> str:
-    """A base model's name as others may read it: no path of this machine, which may hold a user's name.
-
-    >>> base_label("/home/bob/models/cats")
-    'cats'
-    """
-    if name in EMBEDDED_BASES:
-        return name
-    is_path = model_folder(name) is not None or name.count("/") > 1 or name.startswith(("/", ".", "~")) or "\\" in name
-    return Path(name.replace("\\", "/")).name if is_path else name
 
 
 def check_exportable(run: RunFolder) -> LoraFile:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from core.config.paths import base_label
 from core.runs.folder import RunFolder
 from core.samples.generate import Recipe, generate, save_sample
 from core.samples.load import load_finished
@@ -19,5 +20,6 @@ def draw(folder: RunFolder, prompts: Sequence[str], seeds: Sequence[int], out: P
     recipe = Recipe(
         validation.validation_num_inference_steps, validation.validation_guidance_scale, config.data.resolution
     )
+    model = base_label(config.model.pretrained_model_name_or_path)
     for sample in generate(family, prompts, seeds, recipe, on_step=lambda: None):
-        yield save_sample(out, config.training.max_train_steps, sample, recipe, run=folder.name)
+        yield save_sample(out, config.training.max_train_steps, sample, recipe, run=folder.name, model=model)

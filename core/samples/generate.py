@@ -15,6 +15,19 @@ from core import __version__
 from core.models.family import Family
 from core.runs.files import make_folder, write_whole
 
+SAMPLERS = {
+    "DDIMScheduler": "DDIM",
+    "DPMSolverMultistepScheduler": "DPM++ 2M",
+    "EulerAncestralDiscreteScheduler": "Euler a",
+    "EulerDiscreteScheduler": "Euler",
+    "FlowMatchEulerDiscreteScheduler": "Euler",
+    "HeunDiscreteScheduler": "Heun",
+    "LMSDiscreteScheduler": "LMS",
+    "PNDMScheduler": "PLMS",
+    "UniPCMultistepScheduler": "UniPC",
+}
+"""What AUTOMATIC1111 calls the schedulers of diffusers."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -35,12 +48,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Sample:
-    """One drawn picture and where it belongs: prompt index, prompt, seed."""
+    """One drawn picture and where it belongs: prompt index, prompt, seed; and what the sampler is called elsewhere."""
 
     prompt_index: int
     prompt: str
     seed: int
     picture: Image.Image
+    sampler: str = ""
 
 
 def generate(
@@ -65,7 +79,13 @@ def generate(
             guidance=recipe.guidance, size=recipe.size, on_step=on_step,
         )  # fmt: skip
         for (index, prompt, seed), picture in zip(chunk, family.decode(latents), strict=True):
-            yield Sample(index, prompt, seed, to_picture(picture))
+            yield Sample(index, prompt, seed, to_picture(picture), _sampler(family))
+
+
+def _sampler(family: Family) -> str:
+    """The pipeline's scheduler under the name that other tools have for it, else under its own."""
+    name = type(family.pipeline.scheduler).__name__
+    return SAMPLERS.get(name, name.removesuffix("Scheduler"))
 
 
 def to_picture(picture: Float[Tensor, "3 height width"]) -> Image.Image:
@@ -89,15 +109,27 @@ def save_sample(folder: Path, step: int, sample: Sample, recipe: Recipe, **facts
     path = sample_path(folder, step, sample)
     make_folder(path.parent)
     text = PngInfo()
-    text.add_text(
-        "parameters",
-        f"{sample.prompt}\nSteps: {recipe.steps}, CFG scale: {recipe.guidance}, Seed: {sample.seed}, "
-        f"Size: {recipe.size}x{recipe.size}, Version: rollout-workbench {__version__}",
-    )
+    text.add_text("parameters", _parameters(sample, recipe, facts.get("model")))
     record = {"prompt": sample.prompt, "seed": sample.seed, "step": step, **asdict(recipe), **facts}
     text.add_text("rollout", json.dumps(record))
     write_whole(path, png(sample.picture, text), durable=True)
     return path
+
+
+def _parameters(sample: Sample, recipe: Recipe, model: str | int | None) -> str:
+    """The prompt, then what AUTOMATIC1111 and its readers look for: a line of names and values, none of them empty."""
+    values = {
+        "Steps": recipe.steps,
+        "Sampler": sample.sampler,
+        "CFG scale": recipe.guidance,
+        "Seed": sample.seed,
+        "Size": f"{recipe.size}x{recipe.size}",
+        "Model": "" if model is None else model,
+        "Version": f"rollout-workbench {__version__}",
+    }
+    told = {name: str(value) for name, value in values.items()}
+    quoted = {name: json.dumps(value) if set(value) & set(',:"\n') else value for name, value in told.items()}
+    return f"{sample.prompt}\n{', '.join(f'{name}: {value}' for name, value in quoted.items() if value)}"
 
 
 def png(picture: Image.Image, text: PngInfo | None = None) -> bytes:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+from core.config.paths import base_label
 from core.noise.denoiser import evaluation_mode
 from core.runs import journal
 from core.runs.alarms import record_alarms
@@ -60,12 +61,12 @@ def draw(parts: Parts, folder: RunFolder, step: int, report: Report) -> None:
         config.validation.validation_num_inference_steps, config.validation.validation_guidance_scale,
         config.data.resolution,
     )  # fmt: skip
-    total = len(prompts) * count
+    total, model = len(prompts) * count, base_label(config.model.pretrained_model_name_or_path)
     report.phase("sampling", f"drawing pictures at step {step}", total, "picture")
     with evaluation_mode(parts.family.network), parts.accelerator.autocast():
         samples = generate(parts.family, prompts, seeds, recipe, on_step=report.check)
         for done, sample in enumerate(samples):
-            path = save_sample(folder.samples_dir, step, sample, recipe, run=folder.name)
+            path = save_sample(folder.samples_dir, step, sample, recipe, run=folder.name, model=model)
             flag_blank(folder, step, sample, path)
             report.progress(done + 1, total)
 

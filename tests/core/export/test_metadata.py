@@ -14,13 +14,14 @@ from PIL import Image
 from safetensors import safe_open
 
 from core.config.flat import flatten, parse_config
+from core.config.paths import base_label
 from core.export.architecture import ARCHITECTURES
 from core.export.card import NO_EXPERIMENT, Card, card_text, front_matter, verdict_of
 from core.export.formats import FORMATS
 from core.export.loading import loading_lines
 from core.export.metadata import kohya_keys
 from core.export.pictures import Pair, drawn_pair, sample_pairs
-from core.export.source import Source, base_label
+from core.export.source import Source
 from core.export.write import write_format
 from core.models.lora_file import read_lora
 from core.models.stable_diffusion import StableDiffusion
@@ -105,9 +106,11 @@ def test_pictures_and_tags_are_counted_as_the_run_wrote_them_down(source, tmp_pa
     assert json.loads(found["ss_dataset_dirs"]) == {"instance": {"n_repeats": 1, "img_count": 4}}
     made = RunFolder.create(tmp_path, "other", source.config)
     assert not {"ss_num_train_images", "ss_tag_frequency"} & kohya_keys(replace(source, run=made)).keys()
-    entries = [
-        Entry("instance", f"10_sks cat/{name}.png", "0", 8, 8, "sks, cat", "folder", 10, (8, 8)) for name in "ab"
-    ] + [Entry("class", "c.png", "0", 8, 8, "a cat", "class prompt", 1, (8, 8))]
+    shared = {"sha256": "0", "width": 8, "height": 8, "prompt_source": "x", "mask": None, "bucket": (8, 8)}
+    own = [
+        Entry(set="instance", file=f"10_sks cat/{name}.png", prompt="sks, cat", repeats=10, **shared) for name in "ab"
+    ]
+    entries = [*own, Entry(set="class", file="c.png", prompt="a cat", repeats=1, **shared)]
     write_manifest(made, entries)
     found = kohya_keys(replace(source, run=made))
     assert (found["ss_num_train_images"], found["ss_num_reg_images"]) == ("20", "1")

@@ -1,6 +1,7 @@
 """Pictures from fixed seeds: the same noise in every arm, whatever the batch, and a PNG that says how it was made."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -103,6 +104,26 @@ def test_the_picture_says_how_it_was_made(tmp_path):
     assert (record["seed"], record["step"], record["steps"], record["guidance"]) == (42, 7, 20, 4.0)
     assert (record["size"], record["run"]) == (8, "demo")
     assert parameters.startswith(sample.prompt + "\nSteps: 20, CFG scale: 4.0, Seed: 42, Size: 8x8")
+
+
+def test_other_tools_find_sampler_and_model_in_the_parameters(trained, bases):
+    folder = trained(**DRAWN)
+    with Image.open(folder.samples_dir / "step-000003" / "p01-s42.png") as picture:
+        picture.load()
+        prompt, line = picture.text["parameters"].split("\n")
+    found = dict(re.findall(r'(\w[\w ]*): ("[^"]*"|[^,]*)(?:, |$)', line))
+    assert prompt == PROMPTS[1]
+    assert (found["Sampler"], found["Model"], found["Steps"], found["Seed"]) == ("DDIM", "v_prediction", "3", "42")
+    assert str(bases["v_prediction"].parent) not in line
+
+
+def test_values_with_commas_are_quoted_and_empty_ones_left_out(tmp_path):
+    sample = Sample(0, "a cat", 42, Image.new("RGB", (8, 8)))
+    path = save_sample(tmp_path, 7, sample, Recipe(20, 4.0, 8), model="cats, mine")
+    with Image.open(path) as picture:
+        picture.load()
+        assert 'Model: "cats, mine", Version' in picture.text["parameters"]
+        assert "Sampler" not in picture.text["parameters"]
 
 
 def test_two_arms_start_from_the_same_pictures(trained):
