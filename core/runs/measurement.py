@@ -57,6 +57,48 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a training takes where it is trained, in bytes, told from shapes.
+
+    Attributes:
+        network: The frozen network.
+        adapter: The LoRA.
+        gradients: Of the LoRA.
+        optimizer: Its state.
+        activations: What a step holds at most beside all these: of the forward for the backward, and passing values.
+        autoencoder: Comes when a picture is drawn.
+        picture: What the decoding of one picture holds at most.
+    """
+
+    network: int
+    adapter: int
+    gradients: int
+    optimizer: int
+    activations: int
+    autoencoder: int
+    picture: int
+
+    @property
+    def training(self) -> int:
+        """At a step."""
+        return self.network + self.adapter + self.gradients + self.optimizer + self.activations
+
+    @property
+    def drawing(self) -> int:
+        """While a picture is decoded, between steps."""
+        return self.network + self.adapter + self.optimizer + self.autoencoder + self.picture
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Memory":
+        """Reads what ``asdict`` gave.
+
+        Raises:
+            ValueError: If something is missing or no number.
+        """
+        return cls(**{each.name: int(_number(data, each.name)) for each in fields(cls)})
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Facts, and what the parts of a step take on this machine.
 
@@ -65,12 +107,14 @@ class Measurement:
         calibration: In seconds.
         device: Where it was measured.
         time: When, unix time.
+        memory: What it takes, where it was told.
     """
 
     facts: Facts
     calibration: Calibration
     device: str
     time: float = field(default_factory=time.time)
+    memory: Memory | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Measurement":
@@ -82,9 +126,11 @@ class Measurement:
         facts, calibration = data.get("facts"), data.get("calibration")
         if not isinstance(facts, dict) or not isinstance(calibration, dict):
             raise ValueError("a measurement must hold facts and a calibration")
+        memory = data.get("memory")
         return cls(
-            Facts.from_dict(facts), calibration_from(calibration), str(data.get("device", "")), _number(data, "time")
-        )
+            Facts.from_dict(facts), calibration_from(calibration), str(data.get("device", "")), _number(data, "time"),
+            Memory.from_dict(memory) if isinstance(memory, dict) else None,
+        )  # fmt: skip
 
 
 def calibration_from(data: Mapping[str, Any]) -> Calibration:
@@ -102,7 +148,8 @@ def measurement_key(config: RunConfig) -> str:
     facts = [
         config.model.model_dump(), data.instance_data_dir, data.instance_prompt, data.resolution, data.center_crop,
         data.random_flip, data.with_prior_preservation, training.train_batch_size, training.gradient_checkpointing,
-        training.mixed_precision, config.lora.model_dump(), config.validation.validation_num_inference_steps,
+        training.mixed_precision, training.optimizer, config.lora.model_dump(),
+        config.validation.validation_num_inference_steps,
         _listing(resolve_path(data.instance_data_dir), "*"),
         _listing(Path(model_path(config.model.pretrained_model_name_or_path)), "*/*"),
     ]  # fmt: skip

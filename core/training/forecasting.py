@@ -1,18 +1,21 @@
 """What a training would cost on this machine, measured without training."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from core.config.run import RunConfig
 from core.runs.cost import forecast_of, items_per_micro_step, level_warning, share_above_level
 from core.runs.folder import RunFolder
 from core.runs.lock import hold_training_lock
-from core.runs.measurement import Measurement, keep_measurement, measurement_path
+from core.runs.measurement import Measurement, Memory, keep_measurement, measurement_path
 from core.runs.workspace import Workspace
 from core.training.build import build, make_accelerator
 from core.training.dry_run import measure
+from core.training.memory import forecast_memory
 from core.training.report import Report
+
+MIB = 2**20
 
 
 def measure_here(config: RunConfig, workspace: Workspace) -> Measurement:
@@ -31,7 +34,7 @@ def measure_here(config: RunConfig, workspace: Workspace) -> Measurement:
     with hold_training_lock(workspace.root, "forecast"):
         report = Report(folder, None)
         parts = build(alone, workspace.root / "class_images", report, make_accelerator(alone))
-        found = measure(parts, report.check)
+        found = replace(measure(parts, report.check), memory=forecast_memory(parts))
     keep_measurement(workspace.root, config, found)
     return found
 
@@ -55,6 +58,8 @@ def as_lines(config: RunConfig, found: Measurement) -> Iterator[str]:
     yield f"seconds per step       {seconds:.3f} with rollout, {plain:.3f} without, on {found.device}"
     yield f"relative step time     {cost.relative_step_time:.2f} × a plain one"
     yield f"whole training         {steps} steps, {steps * seconds / 60:.1f} min ({steps * plain / 60:.1f} without)"
+    if found.memory is not None:
+        yield from _memory_lines(found.memory)
     calls = f"{cost.rollout_calls_per_step:.2f} without gradient, {cost.trained_calls_per_step:.2f} with"
     yield f"calls per step         {calls}"
     yield f"forwards per item      {cost.rollout_forwards_per_item:.2f} without gradient"
@@ -68,3 +73,14 @@ def as_lines(config: RunConfig, found: Measurement) -> Iterator[str]:
     warning = level_warning(config, facts)
     if warning is not None:
         yield f"warning: {warning}"
+
+
+def _memory_lines(memory: Memory) -> Iterator[str]:
+    """What it takes, told from shapes; beside it a GPU's own libraries take some hundred MiB."""
+    parts = {
+        "network": memory.network, "LoRA": memory.adapter, "gradients": memory.gradients,
+        "optimizer": memory.optimizer, "activations": memory.activations,
+    }  # fmt: skip
+    shown = ", ".join(f"{name} {size / MIB:,.0f}" for name, size in parts.items())
+    yield f"memory of a step       {memory.training / MIB:,.0f} MiB: {shown}"
+    yield f"memory of a picture    {memory.drawing / MIB:,.0f} MiB, beside what its text encoders take before it"
