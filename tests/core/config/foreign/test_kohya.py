@@ -121,3 +121,7 @@ def test_another_value_of_a_mapped_key_is_another_value_of_its_option(name):
 
 def test_zero_epochs_leave_the_steps():
     assert taken(max_train_epochs=0).config().training.max_train_steps == 100
+
+
+def test_a_share_of_the_training_is_of_the_tools_own_length_where_the_file_has_none():
+    assert taken(max_train_steps="", lr_warmup=10).config().training.lr_warmup_steps == 160

@@ -119,7 +119,8 @@ def test_reflexflows_weights_differ_for_flow_matching_alone():
     ],
 )
 def test_an_export_behaves_there_as_the_training_does_here(rollout):
-    config = taken(max_step_offset=4, **rollout).config()
+    said = {"scheduled_sampling_probability": rollout["probability"]}  # a ramp does not read it here
+    config = taken(max_step_offset=4, **rollout).completed(None, said).config()
     there = ramp_there(write(config, {}, {}).config)
     here = course_here(config.scheduled_sampling)
     assert [there.probability_at(step) for step in range(0, 200, 7)] == pytest.approx(
