@@ -70,6 +70,7 @@ def launch(folder: RunFolder, argv: Sequence[str]) -> Child:
     forget_last_life(folder)
     before = read_status(folder)
     said = replace(before, phase="loading", progress=0.0).by(None).beaten()
+    write_process(folder.process_path, None, list(argv))  # who looks meanwhile finds it starting, and not lost
     write_status(folder, replace(said, error=None, hint=None, message="starting"))
     try:
         child = spawn(argv, folder.log_path)
@@ -81,6 +82,8 @@ def launch(folder: RunFolder, argv: Sequence[str]) -> Child:
     except RunError:
         kill_group(child)
         child.wait()
+        with contextlib.suppress(OSError):
+            folder.process_path.unlink()  # nothing is starting any more
         raise
     return child
 
