@@ -19,7 +19,7 @@ from core.runs.files import cannot_write
 from core.runs.folder import RunFolder
 from core.runs.liveness import Exit, Identity, read_identity, write_exit, write_process
 from core.runs.records import record_event
-from core.runs.status import is_about, read_status, write_status
+from core.runs.status import cut_short, is_about, read_status, write_status
 
 LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 """A pipe in the log's place refuses; without the last one it would wait for a reader."""
@@ -146,7 +146,7 @@ def settle(folder: RunFolder, exited: Exit) -> None:
     if status.final or not is_about(folder, status, exited):
         return
     if os.path.exists(folder.stop_path):
-        said = replace(status, phase="stopped", message=f"stopped: the process {exited.words} before it could save")
+        said = replace(status, phase="stopped", message=cut_short(exited))
     else:
         said = replace(status, phase="failed", error=cause(folder, exited, status.phase), hint=hint(exited))
     write_status(folder, said, durable=True)

@@ -255,12 +255,17 @@ def _words(folder: RunFolder, label: Label, status: Status, exited: Exit | None)
         seen = "" if status.age is None else f", {status.age:.0f} s after its last sign of life"
         return with_log(folder, f"the process is gone and left no word{seen}"), status.hint
     if label == "stopped" and not status.final:
-        return "stopped before it could save", status.hint
+        return cut_short(exited), status.hint
     if label == "failed" and status.error is not None:
         return status.error, status.hint
     if label == "failed" and exited is not None:
         return cause(folder, exited, status.phase), status.hint if status.hint is not None else hint(exited)
     return status.message if status.message else status.phase.replace("_", " "), status.hint
+
+
+def cut_short(exited: Exit | None) -> str:
+    """What is said of a run that was stopped and ended without a word of its own."""
+    return f"stopped{'' if exited is None else f': the process {exited.words}'} before it could save"
 
 
 def _number(data: Mapping[str, Any], key: str) -> float:

@@ -220,6 +220,9 @@ def test_a_run_that_was_asked_to_stop_is_stopping_until_its_process_is_gone(run:
     assert derive_state(run).label == "stopping"
     write_status(run, of_pid(GONE, 1.0))
     assert derive_state(run).label == "stopped"
+    assert derive_state(run).message == "stopped before it could save"
+    write_exit(run.exit_path, GONE, -9)
+    assert "ended by SIGKILL before it could save" in derive_state(run).message
 
 
 @pytest.mark.parametrize(
