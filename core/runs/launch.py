@@ -20,7 +20,7 @@ from core.runs.files import cannot_write
 from core.runs.folder import RunFolder
 from core.runs.liveness import Exit, Identity, read_identity, write_exit, write_process
 from core.runs.records import record_event
-from core.runs.status import is_about, read_status, write_status
+from core.runs.status import cut_short, is_about, read_status, write_status
 
 LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 """A pipe in the log's place refuses; without the last one it would wait for a reader."""
@@ -71,6 +71,7 @@ def launch(folder: RunFolder, argv: Sequence[str]) -> Child:
     forget_last_life(folder)
     before = read_status(folder)
     said = replace(before, phase="loading", progress=0.0).by(None).beaten()
+    write_process(folder.process_path, None, list(argv))  # who looks meanwhile finds it starting, and not lost
     write_status(folder, replace(said, error=None, hint=None, message="starting"))
     try:
         child = spawn(argv, folder.log_path)
@@ -82,6 +83,8 @@ def launch(folder: RunFolder, argv: Sequence[str]) -> Child:
     except RunError:
         kill_group(child)
         child.wait()
+        with contextlib.suppress(OSError):
+            folder.process_path.unlink()  # nothing is starting any more
         raise
     return child
 
@@ -144,7 +147,7 @@ def settle(folder: RunFolder, exited: Exit) -> None:
     if status.final or not is_about(folder, status, exited):
         return
     if os.path.exists(folder.stop_path):
-        said = replace(status, phase="stopped", message=f"stopped: the process {exited.words} before it could save")
+        said = replace(status, phase="stopped", message=cut_short(exited))
     else:
         failed = read_failure(folder)
         word = Failure(cause(folder, exited, status.phase), hint(exited)) if failed is None else failed

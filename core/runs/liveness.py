@@ -119,13 +119,13 @@ class Exit:
         return f"was ended by {name}"
 
 
-def write_process(path: Path, identity: Identity, argv: list[str]) -> None:
-    """Records which process was launched, and that this one did so and will record its end.
+def write_process(path: Path, identity: Identity | None, argv: list[str]) -> None:
+    """Records which process was launched, None until it is there; that this one does so, and will record its end.
 
     Raises:
         RunError: If the file cannot be written.
     """
-    facts = {**identity.facts(), "started": time.time(), "argv": argv}
+    facts = {**({} if identity is None else identity.facts()), "started": time.time(), "argv": argv}
     write_whole(path, to_json({**facts, "launcher": Identity.own().facts()}))
 
 

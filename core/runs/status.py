@@ -188,11 +188,13 @@ def live_process(folder: RunFolder, status: Status | None = None) -> Identity | 
 def derive_state(folder: RunFolder) -> State:
     """What may be believed: the status reconciled with the process, its exit record and the control file."""
     status = read_status(folder)
-    live = live_process(folder, status) is not None
-    working = live and not (status.final and status.pid == os.getpid())  # one's own last word needs no proof
-    if not live and not status.final:
+    live, starting = live_process(folder, status) is not None, _is_starting(folder, status)
+    if not live and not starting and not status.final:
         _await_record(folder)
-        status = read_status(folder)  # its last word may have come after the first look
+        status = read_status(folder)  # its last word may have come after the first look, or the process itself
+        live = live_process(folder, status) is not None
+    last_word = status.final and status.pid == os.getpid()  # one's own needs no proof
+    working = starting or (live and not last_word)
     exited = read_exit(folder.exit_path)
     if exited is not None and not is_about(folder, status, exited):
         exited = None
@@ -208,6 +210,14 @@ def is_about(folder: RunFolder, status: Status, exited: Exit) -> bool:
     """Whether an exit record is about the run's latest process, not about one of an earlier life."""
     launched = read_identity(folder.process_path)
     return exited.pid == (status.pid if launched is None else launched.pid)
+
+
+def _is_starting(folder: RunFolder, status: Status) -> bool:
+    """Whether a living launcher is about to start the process."""
+    if status.final or status.phase == "queued" or read_identity(folder.process_path) is not None:
+        return False
+    launcher = read_launcher(folder.process_path)
+    return launcher is not None and launcher.alive()
 
 
 def _await_record(folder: RunFolder) -> None:
@@ -246,7 +256,7 @@ def _words(folder: RunFolder, label: Label, status: Status, exited: Exit | None)
         seen = "" if status.age is None else f", {status.age:.0f} s after its last sign of life"
         return with_log(folder, f"the process is gone and left no word{seen}"), status.hint
     if label == "stopped" and not status.final:
-        return "stopped before it could save", status.hint
+        return cut_short(exited), status.hint
     if label == "failed" and status.error is not None:
         return status.error, status.hint
     word = read_failure(folder) if label == "failed" else None
@@ -255,6 +265,11 @@ def _words(folder: RunFolder, label: Label, status: Status, exited: Exit | None)
     if label == "failed" and exited is not None:
         return cause(folder, exited, status.phase), status.hint if status.hint is not None else hint(exited)
     return status.message if status.message else status.phase.replace("_", " "), status.hint
+
+
+def cut_short(exited: Exit | None) -> str:
+    """What is said of a run that was stopped and ended without a word of its own."""
+    return f"stopped{'' if exited is None else f': the process {exited.words}'} before it could save"
 
 
 def _number(data: Mapping[str, Any], key: str) -> float:

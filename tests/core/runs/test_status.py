@@ -1,7 +1,9 @@
+import json
 import os
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from core.errors import RunError
 from core.runs.folder import RunFolder
 from core.runs.heartbeat import StatusWriter
-from core.runs.launch import launch, record_end
+from core.runs.launch import Child, launch, record_end, spawn
 from core.runs.liveness import Identity, write_exit
 from core.runs.log import log_tail
 from core.runs.status import PHASES, Status, derive_state, read_status, write_status
@@ -147,6 +149,46 @@ def test_a_run_is_not_lost_while_its_launcher_is_about_to_record_the_end(run: Ru
     recorder.join()
 
 
+def test_a_run_is_not_lost_while_it_is_being_launched(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = []
+
+    def look_and_spawn(argv: Sequence[str], log_path: Path) -> Child:
+        state = derive_state(run)
+        labels.append((state.label, state.live, state.message))
+        return spawn(argv, log_path)
+
+    monkeypatch.setattr("core.runs.launch.spawn", look_and_spawn)
+    child = launch(run, ["sleep", "60"])
+    labels.append((derive_state(run).label, derive_state(run).live, "starting"))
+    child.kill()
+    assert labels == [("running", False, "starting"), ("running", True, "starting")]
+    record_end(run, child)
+    assert derive_state(run).label == "failed"
+
+
+def test_a_launch_whose_launcher_died_in_it_is_lost(run: RunFolder) -> None:
+    write_status(run, Status(phase="loading", message="starting"))
+    facts = {"started": time.time(), "argv": ["sleep"], "launcher": Identity(GONE, 1.0).facts()}
+    run.process_path.write_text(json.dumps(facts))
+    assert derive_state(run).label == "lost"
+
+
+def test_a_launch_that_cannot_record_its_process_leaves_nothing_that_seems_to_start(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_and_spawn(argv: Sequence[str], log_path: Path) -> Child:
+        monkeypatch.setattr("core.runs.launch.write_process", refuse)
+        return spawn(argv, log_path)
+
+    def refuse(*_: object) -> None:
+        raise RunError("process.json cannot be written")
+
+    monkeypatch.setattr("core.runs.launch.spawn", fill_and_spawn)
+    with pytest.raises(RunError):
+        launch(run, ["sleep", "60"])
+    assert derive_state(run).label == "lost"
+
+
 def test_an_exit_record_tells_a_failure_from_a_loss(run: RunFolder) -> None:
     write_status(run, of_pid(GONE, 1.0))
     write_exit(run.exit_path, GONE, -9)
@@ -178,6 +220,9 @@ def test_a_run_that_was_asked_to_stop_is_stopping_until_its_process_is_gone(run:
     assert derive_state(run).label == "stopping"
     write_status(run, of_pid(GONE, 1.0))
     assert derive_state(run).label == "stopped"
+    assert derive_state(run).message == "stopped before it could save"
+    write_exit(run.exit_path, GONE, -9)
+    assert "ended by SIGKILL before it could save" in derive_state(run).message
 
 
 @pytest.mark.parametrize(
