@@ -135,6 +135,7 @@ def build(
     family = load_base(config)
     _refuse(model_problems(config, family))
     set_aside(family, accelerator.device, class_folder.parent)
+    family.pipeline.vae.enable_slicing()  # decoding takes more than a step: picture by picture
     if config.data.with_prior_preservation:  # the base may have to draw; else its network comes when it is cast
         family.network.to(accelerator.device)
     with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
