@@ -140,6 +140,8 @@ def test_no_file_tells_of_user_machine_or_token(source, bases, tmp_path, monkeyp
         monkeypatch.setenv(variable, "secretuser-hf_0123456789")
     monkeypatch.setattr(type(source.run), "title", "Cat in /home/secretuser/cats")
     told = changed(source, instance_prompt="a cat of /home/secretuser/cats", placebo_of="/home/secretuser/run")
+    more = {"rollout_placebo": "of /home/secretuser/run"}
+    told = replace(told, lora=replace(told.lora, metadata={**told.lora.metadata, **more}))
     parts = {"unet": StableDiffusion.load(str(bases["v_prediction"])).network}
     write_format(told, name, tmp_path, parts)
     pairs = (Pair("a /home/secretuser/cat", 42, "images/a.png", "images/b.png"),)
