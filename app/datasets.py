@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from core.config.presets import slug
+from core.data.buckets import Size, bucket_of
 from core.data.captions import CAPTION_SUFFIXES, read_caption
 from core.data.dreambooth import INSTANCE_PROMPT, PICTURE_SUFFIXES, Listing, scan_subject
 from core.data.groups import FOLDER_NAME
@@ -50,21 +51,28 @@ def thumbnail(path: Path, changed: float) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def warnings_of(listing: Listing, resolution: int, most: int = USUALLY_READ) -> dict[Path, list[str]]:
+def warnings_of(
+    listing: Listing, resolution: int, most: int = USUALLY_READ, sizes: Sequence[Size] = ()
+) -> dict[Path, list[str]]:
     """What is unfortunate, though no error, about each picture.
 
     Args:
         listing: The pictures.
         resolution: Side of the square that is trained on, in pixels.
         most: Tokens of a prompt that the text encoder reads.
+        sizes: The buckets; the square of the resolution where none are given.
     """
     found: dict[Path, list[str]] = {}
     for item in listing.items:
         notes = []
-        if min(item.width, item.height) < resolution:
-            notes.append(f"smaller than the resolution {resolution}: will be enlarged")
-        if max(item.width, item.height) > 1.5 * min(item.width, item.height):
-            notes.append("far from square: much is cut off")
+        width, height = bucket_of((item.width, item.height), sizes or [(resolution, resolution)])
+        if item.width < width or item.height < height:
+            size = f"resolution {resolution}" if width == height == resolution else f"bucket {width} × {height}"
+            notes.append(f"smaller than the {size}: will be enlarged")
+        wide, high = item.width * height, item.height * width
+        if max(wide, high) > 1.5 * min(wide, high):
+            shape = "square" if width == height else "the shape of its bucket"
+            notes.append(f"far from {shape}: much is cut off")
         cut = cut_note(item.prompt, most)
         notes += [*item.notes, *([] if cut is None else [cut])]
         found[item.path] = notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.paths import AllowedPaths
 from app.prompts import Prompts, follow
 from core.config.paths import model_folder, resolve_path
 from core.config.spec import option_specs
+from core.data.buckets import Size, bucket_of, buckets_in_force
 from core.data.dreambooth import INSTANCE_PROMPT, Item, Listing
 from core.data.groups import FOLDER_NAME
 from core.data.prompts import tokens_read
@@ -26,6 +28,8 @@ SUBJECT = ("instance_data_dir", "instance_prompt")
 PRESERVATION = ("with_prior_preservation", "class_prompt", "class_data_dir", "num_class_images", "prior_loss_weight")
 HERE = (*SUBJECT, "validation_prompts", *PRESERVATION)
 """Options whose input stands on this tab."""
+READ_WITH = ("resolution", "pretrained_model_name_or_path", "masked_loss", "aspect_ratio_buckets")
+"""Options of other tabs that decide what the table says."""
 LONGEST_PROMPT = 2000
 """Characters of a prompt that the table shows."""
 
@@ -74,7 +78,7 @@ def build(parts: Parts) -> None:
 
 def share(parts: Parts) -> None:
     """Names the events that other tabs use too."""
-    source = [parts.inputs[name] for name in (*SUBJECT, "resolution", "pretrained_model_name_or_path", "masked_loss")]
+    source = [parts.inputs[name] for name in (*SUBJECT, *READ_WITH)]
     parts.chains["listing"] = {
         "fn": lambda *values: show_listing(parts.workbench.paths, *values),
         "inputs": source,
@@ -156,7 +160,7 @@ def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, 
 
 def show_listing(
     paths: AllowedPaths, folder: str, instance_prompt: str, resolution: float | None, base: str | None = None,
-    masked: bool | None = False,
+    masked: bool | None = False, buckets: str | None = None,
 ) -> str:  # fmt: skip
     """The pictures of the folder, or everything that is wrong with it."""
     if not folder or not str(folder).strip():
@@ -169,7 +173,8 @@ def show_listing(
     except DataError as error:
         return checklist([("fail", problem.option, problem.message) for problem in error.problems])
     side = int(resolution) if resolution is not None and math.isfinite(resolution) else 0
-    return listing_html(listing, side, tokens_read(_folder_of(base, paths)), masked=masked is True)
+    most, sizes = tokens_read(_folder_of(base, paths)), _sizes(buckets, side)
+    return listing_html(listing, side, most, masked=masked is True, sizes=sizes)
 
 
 def _folder_of(base: str | None, paths: AllowedPaths) -> Path | None:
@@ -179,7 +184,9 @@ def _folder_of(base: str | None, paths: AllowedPaths) -> Path | None:
     return model_folder(base)
 
 
-def listing_html(listing: Listing, resolution: int, most: int, *, masked: bool = False) -> str:
+def listing_html(
+    listing: Listing, resolution: int, most: int, *, masked: bool = False, sizes: Sequence[Size] = ()
+) -> str:
     """The table: picture, size, prompt and where it comes from, warnings; then what was passed over and why.
 
     Args:
@@ -187,15 +194,16 @@ def listing_html(listing: Listing, resolution: int, most: int, *, masked: bool =
         resolution: Side of the square that is trained on, in pixels.
         most: Tokens of a prompt that the text encoder reads.
         masked: Whether masks count.
+        sizes: The buckets; the square of the resolution where none are given.
     """
-    notes = warnings_of(listing, resolution, most)
+    notes = warnings_of(listing, resolution, most, sizes)
     head = ["Picture", "File", "Size (pixels)", "Trained as", "Prompt", *(["Note"] if any(notes.values()) else [])]
     rows = [
         [
             _image(item.path),
             escape(printable(item.name)),
             f"{item.width} × {item.height}",
-            _trained_as(item, resolution, masked),
+            _trained_as(item, sizes or [(resolution, resolution)], masked),
             f"<q>{escape(_shown(item.prompt))}</q><small>from {_source(item.prompt_source)}</small>",
             escape("; ".join(notes[item.path])),
         ][: len(head)]
@@ -217,14 +225,23 @@ def _shown(prompt: str) -> str:
     return prompt if rest <= 0 else f"{prompt[:LONGEST_PROMPT]}… and {rest} more characters"
 
 
-def _trained_as(item: Item, resolution: int, masked: bool) -> str:
+def _sizes(buckets: str | None, side: int) -> tuple[Size, ...]:
+    """The sizes that pictures are trained at; none while what is typed is no list of buckets."""
+    try:
+        return buckets_in_force(buckets.strip() if buckets and buckets.strip() else None, side)
+    except ValueError:
+        return ()
+
+
+def _trained_as(item: Item, sizes: Sequence[Size], masked: bool) -> str:
     """The size that a picture is trained at, how often it comes in an epoch, and its mask."""
     lines = [f"{item.repeats} times an epoch"] if item.repeats > 1 else []
     if item.mask is not None:
         lines.append(f"mask {printable(item.mask.name)}{'' if masked else ', not used: masked_loss is off'}")
     elif masked:
         lines.append("no mask: counts whole")
-    size = f"{resolution} × {resolution}" if resolution > 0 else ""
+    width, height = bucket_of((item.width, item.height), sizes)
+    size = f"{width} × {height}" if width > 0 else ""
     return size + "".join(f"<small>{escape(line)}</small>" for line in lines)
 
 

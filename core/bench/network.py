@@ -53,7 +53,7 @@ def seconds(work: Callable[[], object], repeats: int, warmup: int = 2) -> float:
 
 def bare_inputs(parts: Parts, items: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Latents, timesteps and conditions of a batch, for calls of the bare network."""
-    pictures = parts.stream.sources[0].pictures
+    pictures = parts.stream.buckets[0][0].pictures
     picks = torch.arange(items) % len(pictures)
     latents = pictures.latents[pictures.first[picks]]
     timestep = torch.linspace(0, parts.family.schedule.last, items).round().long()

@@ -6,6 +6,7 @@ from typing import Any
 from core.config.base_model import MIXED_FAMILY, flow_matching_known, last_timestep
 from core.config.paths import EMBEDDED_BASES
 from core.config.scheduled_sampling import reach_problem
+from core.data.buckets import parse_buckets
 from core.errors import Problem
 
 Values = Mapping[str, Any]
@@ -137,6 +138,17 @@ def _input_perturbation(values: Values) -> str | None:
     return f"input_perturbation must be 0 with {LENGTH} above 0, got {strength}; it is a control without rollout"
 
 
+def _buckets(values: Values) -> str | None:
+    if values["aspect_ratio_buckets"] is None:
+        return None
+    try:
+        parse_buckets(values["aspect_ratio_buckets"])
+    except ValueError as error:
+        rule = "aspect_ratio_buckets must be pairs such as 512,512;448,576 (height,width), multiples of 8"
+        return f"{rule}, got {error}"
+    return None
+
+
 def _placebo(values: Values) -> str | None:
     name = values["placebo_of"]
     if name is None or not (_rollout_off(values) or _visited(values)):
@@ -161,6 +173,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     (("scheduled_sampling_guidance_scale", "scheduled_sampling_mode", LENGTH), _visited_guidance),
     (("lora_dropout", "scheduled_sampling_mode", LENGTH), _visited_dropout),
     (("input_perturbation", LENGTH), _input_perturbation),
+    (("aspect_ratio_buckets",), _buckets),
     (("placebo_of", "scheduled_sampling_mode", LENGTH), _placebo),
 )
 """The options a check reads, the one it complains about first, and the check."""

@@ -92,6 +92,13 @@ class DataOptions(Block):
         le=4096,
         multiple_of=8,
     )
+    aspect_ratio_buckets: Text | None = option(
+        None,
+        "Sizes for pictures of different shapes, as height,width;height,width: each is trained at the one whose shape "
+        "is nearest, and a batch holds one size; unset trains squares of resolution.",
+        label="Aspect ratio buckets",
+        unit="pixels",
+    )
     center_crop: bool = option(
         True, "Cuts pictures that are not square in the middle; off cuts at a random place.", label="Centre crop"
     )

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
+from core.data.buckets import Size
 from core.data.crops import Cut, cuts
 from core.data.dreambooth import Item
 from core.data.masks import weights_of
@@ -88,7 +89,7 @@ def encode(
     encode_prompts: Callable[[Sequence[str]], Tensor],
     empty_condition: Callable[[], Tensor],
     *,
-    resolution: int,
+    size: Size,
     center_crop: bool,
     random_flip: bool,
     progress: Callable[[int, int], None],
@@ -107,7 +108,7 @@ def encode(
         encode_pictures: (n, 3, height, width) in -1..1 to latents.
         encode_prompts: prompts to conditions.
         empty_condition: the condition without a prompt.
-        resolution: side of the square that is trained on, in pixels.
+        size: width and height that is trained at, in pixels.
         center_crop: one centred crop, instead of several along the longer side.
         random_flip: cache the mirrored picture too.
         progress: called with (pictures done, pictures in all).
@@ -117,7 +118,6 @@ def encode(
         keep_prompts: gives conditions that were encoded before.
     """
     latents, framing, masks = [], [], []
-    size = (resolution, resolution)
     for index, item in enumerate(items):
         placed = cuts((item.width, item.height), size, center_crop)
         facts = ("picture", None if contents is None else contents[index], size, center_crop, random_flip)

@@ -28,7 +28,8 @@ class Entry:
         prompt_source: where that prompt comes from.
         repeats: how often it comes in an epoch.
         mask: SHA-256 of the file of its mask; None where none is used.
-        bucket: width and height that it is trained at, in pixels.
+        bucket: width and height that it is trained at, in pixels; None for class pictures, which take that of each
+            batch's instance pictures.
     """
 
     set: str
@@ -40,7 +41,7 @@ class Entry:
     prompt_source: str
     repeats: int
     mask: str | None
-    bucket: tuple[int, int]
+    bucket: tuple[int, int] | None
 
 
 def write_manifest(folder: RunFolder, entries: Sequence[Entry]) -> None:
@@ -77,7 +78,7 @@ def check_manifest(folder: RunFolder, entries: Sequence[Entry]) -> None:
 
 
 def _rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    return [{**asdict(entry), "bucket": list(entry.bucket)} for entry in entries]
+    return [{**asdict(entry), "bucket": None if entry.bucket is None else list(entry.bucket)} for entry in entries]
 
 
 def _differences(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:

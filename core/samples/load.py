@@ -52,7 +52,7 @@ def check_finished(folder: RunFolder) -> None:
 
 
 def instance_latents(config: RunConfig, family: Family) -> LatentSet:
-    """The instance pictures of a configuration as its training caches them, encoded by the base model.
+    """The instance pictures of a configuration as its training caches them, cut to squares, encoded by the base model.
 
     Raises:
         DataError: the pictures cannot be read.
@@ -60,6 +60,7 @@ def instance_latents(config: RunConfig, family: Family) -> LatentSet:
     data = config.data
     items = scan_folder(resolve_path(data.instance_data_dir), data.instance_prompt).items
     return encode(
-        items, family.encode_pictures, family.encode_prompts, family.empty_condition, resolution=data.resolution,
-        center_crop=data.center_crop, random_flip=data.random_flip, progress=lambda done, total: None,
+        items, family.encode_pictures, family.encode_prompts, family.empty_condition,
+        size=(data.resolution, data.resolution), center_crop=data.center_crop,
+        random_flip=data.random_flip, progress=lambda done, total: None,
     )  # fmt: skip

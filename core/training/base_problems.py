@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from core.config.run import RunConfig
 from core.config.scheduled_sampling import reach_problem
+from core.data.buckets import parse_buckets
 from core.errors import Problem
 from core.models.family import Family
 from core.training.objective import MIN_SNR_KINDS
@@ -42,13 +43,23 @@ def model_problems(config: RunConfig, family: Family) -> list[Problem]:
 
 
 def _resolution_problems(config: RunConfig, family: Family) -> list[Problem]:
-    side, multiple, largest = config.data.resolution, family.resolution_multiple, family.largest_resolution
+    data = config.data
+    problems = _side_problems("resolution", data.resolution, family)
+    for size in () if data.aspect_ratio_buckets is None else parse_buckets(data.aspect_ratio_buckets):
+        for side in dict.fromkeys(size):
+            problems += _side_problems("aspect_ratio_buckets", side, family)
+    return problems
+
+
+def _side_problems(option: str, side: int, family: Family) -> list[Problem]:
+    multiple, largest = family.resolution_multiple, family.largest_resolution
     rules = []
     if side % multiple:
         rules.append(f"a multiple of {multiple} for this base model")
     if largest is not None and side > largest:
         rules.append(f"at most {largest} for this base model")
-    return [Problem("resolution", f"resolution must be {rule}, got {side}") for rule in rules]
+    what = option if option == "resolution" else f"every side in {option}"
+    return [Problem(option, f"{what} must be {rule}, got {side}") for rule in rules]
 
 
 def _has_dropout(network: nn.Module) -> bool:

@@ -65,7 +65,8 @@ class Batch:
 
 
 @lru_cache(maxsize=8)
-def _permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> list[int]:
+def permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> list[int]:
+    """The order of an epoch's places."""
     return torch.randperm(count, generator=stream(seed, purpose, epoch)).tolist()
 
 
@@ -80,7 +81,7 @@ def shuffled(seed: int, purpose: Purpose, first: int, size: int, order: Int[Tens
         order: the picture at each place of an epoch before it is shuffled; repeated pictures stand there repeatedly.
     """
     count = len(order)
-    places = [_permutation(seed, purpose, place // count, count)[place % count] for place in range(first, first + size)]
+    places = [permutation(seed, purpose, place // count, count)[place % count] for place in range(first, first + size)]
     return order[places].tolist()
 
 
@@ -115,12 +116,18 @@ class BatchStream:
         self, sources: list[Source], *, seed: int, batch_size: int, micro_steps: int, caption_dropout: float,
         kind: str, last: int, rollout: Any, grid: Tensor | None, process: int = 0, processes: int = 1,
         control: Control | None = None, frame: Frame = lambda condition, framing: condition,
+        turn: Callable[[int], int] = lambda micro: micro,
     ):  # fmt: skip
         self.sources, self.seed, self.batch_size, self.micro_steps = sources, seed, batch_size, micro_steps
         self.caption_dropout, self.kind, self.last = caption_dropout, kind, last
         self.rollout, self.grid = rollout, grid
         self.process, self.processes = process, processes
-        self.control, self.frame = control, frame
+        self.control, self.frame, self.turn = control, frame, turn
+
+    @property
+    def buckets(self) -> list[list[Source]]:
+        """The sources by the size of their pictures: there is one."""
+        return [self.sources]
 
     @property
     def items(self) -> int:
@@ -129,17 +136,19 @@ class BatchStream:
 
     def names(self, step: int) -> list[str]:
         """The files of the pictures in a step's global batch, each once, in the order of the batch."""
-        size = self.batch_size * self.processes
-        found = [
-            source.names[index]
-            for micro in range(self.micro_steps)
-            for source in self.sources
-            if source.names
-            for index in shuffled(
-                self.seed, source.order, (step * self.micro_steps + micro) * size, size, source.pictures.order
-            )
-        ]
+        found = [name for micro in range(self.micro_steps) for name in self.names_of(Position(step, micro))]
         return list(dict.fromkeys(found))
+
+    def names_of(self, position: Position) -> list[str]:
+        """The files of the pictures in a micro-step's global batch."""
+        named = [source for source in self.sources if source.names]
+        return [source.names[index] for source in named for index in self._picks(source, position)]
+
+    def _picks(self, source: Source, position: Position) -> list[int]:
+        """The pictures of a source in the global batch."""
+        size = self.batch_size * self.processes
+        first = self.turn(position.step * self.micro_steps + position.micro) * size
+        return shuffled(self.seed, source.order, first, size, source.pictures.order)
 
     def draw(self, position: Position, probability: float) -> Batch:
         """This process's share of the micro-step at ``position``, on the CPU."""
@@ -180,11 +189,10 @@ class BatchStream:
 
     def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         size = self.batch_size * self.processes
-        first = (position.step * self.micro_steps + position.micro) * size
         clean, condition, framing, weight, group, masks = [], [], [], [], [], []
         for source in self.sources:
             pictures = source.pictures
-            picks = torch.tensor(shuffled(self.seed, source.order, first, size, pictures.order))
+            picks = torch.tensor(self._picks(source, position))
             chance = torch.rand(size, generator=stream(self.seed, source.variant, position.step, position.micro))
             variant = (chance * pictures.variants[picks]).long()
             chosen = pictures.first[picks] + variant

@@ -1,5 +1,6 @@
 """Configuration to parts: the only place where the two meet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,8 @@ from core.training.objective import Objective
 from core.training.optimizers import make_optimizer, try_optimizer
 from core.training.others import PATIENCE
 from core.training.report import Report
-from core.training.sources import encode_sources, instance_items
+from core.training.shapes import BucketStream
+from core.training.sources import Pictures, encode_sources, instance_items
 from core.training.step import StepOptions
 from core.training.streams import stream
 
@@ -59,7 +61,7 @@ class Parts:
     network: nn.Module
     optimizer: Any
     scheduler: Any
-    stream: BatchStream
+    stream: BatchStream | BucketStream
     options: StepOptions
     probe: "ProbeSet"
     manifest: tuple[Entry, ...]
@@ -140,23 +142,16 @@ def build(
         family.network.to(accelerator.device)
     with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
         found = encode_sources(config, family, instance, class_folder, report)
-    sources = found.sources
     network, optimizer, scheduler = _adapted(config, family, accelerator)
-    pictures = sources[0].pictures
+    pictures = found.probed
     rollout = config.scheduled_sampling
     options = StepOptions(
-        _objective(config, family, sources, accelerator.device),
+        _objective(config, family, found, accelerator.device),
         mode=rollout.mode if rollout.max_step_offset > 0 else "fresh", sampler=rollout.sampler,
         order=rollout.order, guidance_scale=rollout.guidance_scale,
         unprompted=partial(family.unprompted, empty=pictures.empty.to(accelerator.device)),
     )  # fmt: skip
-    batches = BatchStream(
-        sources, seed=config.training.seed, batch_size=config.training.train_batch_size,
-        micro_steps=config.training.gradient_accumulation_steps, caption_dropout=config.data.caption_dropout,
-        kind=family.kind, last=family.schedule.last, rollout=rollout,
-        grid=own_grid(config, family) if rollout.stride == "inference" else None,
-        process=accelerator.process_index, processes=accelerator.num_processes, control=control, frame=family.frame,
-    )  # fmt: skip
+    batches = _stream(config, family, found.buckets, accelerator, control)
     probe = _probe(config, family, pictures)
     return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe, found.manifest)
 
@@ -175,19 +170,42 @@ def reflexflow_of(config: RunConfig, kind: str) -> ReflexFlow | None:
     return ReflexFlow(rollout.reflexflow_alpha, rollout.reflexflow_beta1, rollout.reflexflow_beta2)
 
 
-def _objective(config: RunConfig, family: Family, sources: list[Source], device: torch.device) -> Objective:
+def _objective(config: RunConfig, family: Family, found: Pictures, device: torch.device) -> Objective:
     rollout = config.scheduled_sampling
     target = rollout.target if rollout.max_step_offset > 0 else "original"  # nothing is rolled: the pair's own
-    sets = [source.pictures for source in sources]
-    posterior = None
-    if target == "posterior":
-        weights = [source.loss_weight for source in sources]
+    posteriors = {}
+    for sources in found.buckets if target == "posterior" else ():
+        sets, weights = [source.pictures for source in sources], [source.loss_weight for source in sources]
         posterior = posterior_over(sets, weights, config.data.caption_dropout, device)
+        posteriors[posterior.shape] = posterior
     return Objective(
         schedule=family.schedule, kind=family.kind, target=target, snr_gamma=config.training.snr_gamma,
-        m2=sets[0].latents.square().mean().item(), posterior=posterior,
+        m2=_mean_square([sources[0].pictures.latents for sources in found.buckets]), posteriors=posteriors,
         reflexflow=reflexflow_of(config, family.kind),
     )  # fmt: skip
+
+
+def _mean_square(latents: list[Tensor]) -> float:
+    return (sum(each.square().sum() for each in latents) / sum(each.numel() for each in latents)).item()
+
+
+def _stream(
+    config: RunConfig, family: Family, buckets: list[list[Source]], accelerator: Accelerator, control: Control | None
+) -> BatchStream | BucketStream:
+    training, rollout = config.training, config.scheduled_sampling
+
+    def make(bucket: int, turn: Callable[[int], int]) -> BatchStream:
+        return BatchStream(
+            buckets[bucket], seed=training.seed, batch_size=training.train_batch_size,
+            micro_steps=training.gradient_accumulation_steps, caption_dropout=config.data.caption_dropout,
+            kind=family.kind, last=family.schedule.last, rollout=rollout,
+            grid=own_grid(config, family) if rollout.stride == "inference" else None, frame=family.frame, turn=turn,
+            process=accelerator.process_index, processes=accelerator.num_processes, control=control,
+        )  # fmt: skip
+
+    if len(buckets) == 1:
+        return make(0, lambda micro: micro)
+    return BucketStream([len(sources[0].pictures.order) for sources in buckets], make, training.seed)
 
 
 def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tuple[nn.Module, Any, Any]:

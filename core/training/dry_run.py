@@ -51,9 +51,13 @@ def measure(parts: Parts, check: Callable[[], None]) -> Measurement:
 
 def facts_of(parts: Parts) -> Facts:
     """What base model and encoded pictures tell. Only the instance pictures count: they are what is to be learnt."""
-    source, schedule = parts.stream.sources[0], parts.family.schedule
-    group = latent_groups(source.pictures, source.groups)
-    distance = smallest_distance(source.pictures.latents[group == number] for number in group.unique().tolist())
+    schedule = parts.family.schedule
+    distance = smallest_distance(
+        source.pictures.latents[group == number]
+        for source, *_ in parts.stream.buckets
+        for group in [latent_groups(source.pictures, source.groups)]
+        for number in group.unique().tolist()
+    )
     safe = None if distance is None else level(distance)
     return Facts(
         kind=parts.family.kind, last=schedule.last, grid=tuple(parts.probe.grid.tolist()), distance=distance,

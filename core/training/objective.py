@@ -1,6 +1,7 @@
 """The loss of each state that is trained on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,7 +27,7 @@ class Objective:
         target: training target's rule, one of ``core.rollout.target.RULES``.
         snr_gamma: of the min-SNR weights; None is none.
         m2: mean square of the training latents, for the drift's scale.
-        posterior: over the training pictures; needed for the rule posterior.
+        posteriors: over the training pictures of each shape of latents; needed for the rule posterior.
         reflexflow: None is off.
     """
 
@@ -35,7 +36,7 @@ class Objective:
     target: str
     snr_gamma: float | None
     m2: float
-    posterior: PosteriorMean | None = None
+    posteriors: Mapping[torch.Size, PosteriorMean] = field(default_factory=dict)
     reflexflow: ReflexFlow | None = None
 
 
@@ -101,9 +102,10 @@ def state_losses(
 def _posterior_mean(objective: Objective, states: States, tally: Tally) -> Tensor | None:
     if objective.target != "posterior" or len(states.own) == 0:
         return states.clean if objective.target == "posterior" else None
-    if objective.posterior is None:
-        raise ValueError("posterior must be given with target posterior, got None")
-    found = objective.posterior(states.noisy, alpha=states.alpha, sigma=states.sigma, group=states.group)
+    posterior = objective.posteriors.get(states.noisy.shape[1:])
+    if posterior is None:
+        raise ValueError(f"posteriors must have one of shape {tuple(states.noisy.shape[1:])} with target posterior")
+    found = posterior(states.noisy, alpha=states.alpha, sigma=states.sigma, group=states.group)
     tally.add("posterior_entropy", found.entropy[states.own])
     tally.add("posterior_nearest", found.nearest[states.own])
     return found.clean

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.config.paths import resolve_path
 from core.config.run import RunConfig
+from core.data.buckets import Size, bucket_of, buckets_in_force
 from core.data.cache import Cache
 from core.data.digest import file_digest
 from core.data.dreambooth import Item, scan_subject
@@ -25,11 +26,14 @@ class Pictures:
     """What a training is fed with.
 
     Attributes:
-        sources: the instance pictures, then the class pictures where prior preservation is on.
+        buckets: for each size that is trained at the instance pictures, then the class pictures where prior
+            preservation is on.
+        probed: the instance pictures as squares, which drift probe and scores look at.
         manifest: a row for each picture.
     """
 
-    sources: list[Source]
+    buckets: list[list[Source]]
+    probed: LatentSet
     manifest: tuple[Entry, ...]
 
 
@@ -59,23 +63,46 @@ def encode_sources(
     Raises:
         DataError: a picture cannot be read.
     """
+    data = config.data
     sets = {"instance": instance}
-    if config.data.with_prior_preservation:
+    if data.with_prior_preservation:
         sets["class"] = class_items(config, family, class_folder, report)
-    contents = {name: [file_digest(item.path) for item in items] for name, items in sets.items()}
+    contents = {item.path: file_digest(item.path) for items in sets.values() for item in items}
     caches = _caches(family, class_folder.parent / CACHE_NAME)
-    encoded = [_encoded(config, family, name, items, contents[name], caches, report) for name, items in sets.items()]
-    groups = group_prompts(encoded)
-    sources = [Source(encoded[0], "order", "variant", 1.0, groups[0], _names(instance))]
-    if config.data.with_prior_preservation:
-        weight = config.data.prior_loss_weight
-        sources.append(Source(encoded[1], "class_order", "class_variant", weight, groups[1], _names(sets["class"])))
+
+    def encoded(name: str, items: list[Item], size: Size) -> LatentSet:
+        return _encoded(config, family, (name, size), items, [contents[item.path] for item in items], caches, report)
+
+    known = buckets_in_force(data.aspect_ratio_buckets, data.resolution)
+    size_of = {item.path: bucket_of((item.width, item.height), known) for item in instance}
+    buckets = []
+    for size in dict.fromkeys(size_of.values()):
+        own = {"instance": [item for item in instance if size_of[item.path] == size], **_classes(sets)}
+        found = [encoded(name, items, size) for name, items in own.items()]
+        buckets.append(_sources(own, found, data.prior_loss_weight))
+    square = (data.resolution, data.resolution)
+    is_square = data.aspect_ratio_buckets is None
+    probed = buckets[0][0].pictures if is_square else encoded("probed", instance, square)
     rows = [
-        _entry(name, item, content, config.data.resolution, config.data.masked_loss)
+        _entry(name, item, contents[item.path], size_of.get(item.path), data.masked_loss)
         for name, items in sets.items()
-        for item, content in zip(items, contents[name], strict=True)
+        for item in items
     ]
-    return Pictures(sources, tuple(rows))
+    return Pictures(buckets, probed, tuple(rows))
+
+
+def _classes(sets: dict[str, list[Item]]) -> dict[str, list[Item]]:
+    """Every class picture is cut to every bucket: a batch has as many of them as instance pictures, of one size."""
+    return {name: items for name, items in sets.items() if name != "instance"}
+
+
+def _sources(items: dict[str, list[Item]], encoded: list[LatentSet], prior_loss_weight: float) -> list[Source]:
+    """The sources of one bucket; which prompts share a group is told within it."""
+    groups, names = group_prompts(encoded), [tuple(item.name for item in own) for own in items.values()]
+    sources = [Source(encoded[0], "order", "variant", 1.0, groups[0], names[0])]
+    if len(encoded) > 1:
+        sources.append(Source(encoded[1], "class_order", "class_variant", prior_loss_weight, groups[1], names[1]))
+    return sources
 
 
 def _caches(family: Family, folder: Path) -> tuple[Cache, Cache]:
@@ -88,26 +115,22 @@ def _caches(family: Family, folder: Path) -> tuple[Cache, Cache]:
 
 
 def _encoded(
-    config: RunConfig, family: Family, name: str, items: list[Item], contents: list[str],
+    config: RunConfig, family: Family, named: tuple[str, Size], items: list[Item], contents: list[str],
     caches: tuple[Cache, Cache], report: Report,
 ) -> LatentSet:  # fmt: skip
+    data, (name, size) = config.data, named
     report.phase("caching", f"encoding {name} pictures", len(items), "picture")
     return encode(
         items, family.encode_pictures, family.encode_prompts, family.empty_condition,
-        resolution=config.data.resolution, center_crop=config.data.center_crop,
-        random_flip=config.data.random_flip, progress=report.progress,
-        unmasked_weight=config.data.unmasked_weight if config.data.masked_loss else None,
+        size=size, center_crop=data.center_crop, random_flip=data.random_flip, progress=report.progress,
+        unmasked_weight=data.unmasked_weight if data.masked_loss else None,
         contents=contents, keep_pictures=caches[0].keep, keep_prompts=caches[1].keep,
     )  # fmt: skip
 
 
-def _names(items: list[Item]) -> tuple[str, ...]:
-    return tuple(item.name for item in items)
-
-
-def _entry(name: str, item: Item, content: str, resolution: int, masked: bool) -> Entry:
+def _entry(name: str, item: Item, content: str, size: Size | None, masked: bool) -> Entry:
     mask = file_digest(item.mask) if masked and item.mask is not None else None
     return Entry(
         set=name, file=item.name, sha256=content, width=item.width, height=item.height, prompt=item.prompt,
-        prompt_source=item.prompt_source, repeats=item.repeats, mask=mask, bucket=(resolution, resolution),
+        prompt_source=item.prompt_source, repeats=item.repeats, mask=mask, bucket=size,
     )  # fmt: skip

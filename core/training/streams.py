@@ -12,6 +12,7 @@ import torch
 Purpose = Literal[
     "order", "variant", "class_order", "class_variant", "timestep", "noise", "caption_dropout", "plan", "dropout",
     "adapter", "drift", "class_image", "perturbation", "placebo",
+    "bucket",
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def crops(picture, side, center_crop):
 
 
 def encoded(folder, **changes):
-    values = {"resolution": SIDE, "center_crop": True, "random_flip": False, "progress": lambda done, total: None}
+    values = {"size": (SIDE, SIDE), "center_crop": True, "random_flip": False, "progress": lambda done, total: None}
     asked = []
 
     def prompts(texts):
@@ -132,7 +132,7 @@ def test_a_picture_that_was_damaged_after_the_scan_is_told(tmp_path):
     with pytest.raises(DataError, match=r"a\.png"):
         encode(
             items, lambda pictures: pictures, lambda prompts: torch.zeros(1, 1, 1), lambda: torch.zeros(1, 1),
-            resolution=16, center_crop=True, random_flip=False, progress=lambda done, total: None,
+            size=(16, 16), center_crop=True, random_flip=False, progress=lambda done, total: None,
         )  # fmt: skip
 
 

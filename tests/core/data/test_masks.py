@@ -38,7 +38,7 @@ def latents_of(folder, *, weight=0.0, flip=False, center=True, side=16):
     """Where a latent pixel stands for 2 × 2 pixels."""
     return encode(
         scan_folder(folder, PROMPT, masked=True).items, lambda pictures: torch.nn.functional.avg_pool2d(pictures, 2),
-        lambda prompts: torch.zeros(1, 1, 1), lambda: torch.zeros(1, 1), resolution=side, center_crop=center,
+        lambda prompts: torch.zeros(1, 1, 1), lambda: torch.zeros(1, 1), size=(side, side), center_crop=center,
         random_flip=flip, progress=lambda done, total: None, unmasked_weight=weight,
     )  # fmt: skip
 

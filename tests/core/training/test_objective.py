@@ -75,7 +75,13 @@ def states_of(rolled=(0, 2), count=3, seed=0):
 def taught(target, states, reflexflow=None, posterior=None):
     """Losses and means for a prediction of random velocities."""
     objective = Objective(
-        SCHEDULES["flow"], "flow_matching", target, None, 1.0, posterior=posterior, reflexflow=reflexflow
+        SCHEDULES["flow"],
+        "flow_matching",
+        target,
+        None,
+        1.0,
+        posteriors={} if posterior is None else {posterior.shape: posterior},
+        reflexflow=reflexflow,
     )
     prediction, unbiased = (torch.randn(3, 4, 4, 4, generator=torch.Generator().manual_seed(9 + s)) for s in range(2))
     tally = Tally()
@@ -124,7 +130,7 @@ def test_posterior_facts_are_means_over_the_rolled_states():
 
 
 def test_a_posterior_target_without_pictures_is_refused():
-    with pytest.raises(ValueError, match="posterior must be given"):
+    with pytest.raises(ValueError, match="posteriors must have one of shape"):
         taught("posterior", states_of())
 
 

@@ -105,6 +105,7 @@ CASES = {
     "prior_loss_weight": Case(0.25, ("loss",), ("items",), OWN_CLASS),
     "num_class_images": Case(3, ("class_pictures",), given=PRIOR),
     "resolution": Case(24, ("loss",)),
+    "aspect_ratio_buckets": Case("16,16;16,32", ("loss",), ("items",), {"train_batch_size": 4}),
     "center_crop": Case(False, ("loss",), ("items",)),
     "random_flip": Case(True, ("loss",), ("items",)),
     "masked_loss": Case(True, ("loss",), ("items",), {"instance_data_dir": "MASKED"}),

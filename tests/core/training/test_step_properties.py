@@ -50,7 +50,8 @@ class Step:
         groups = [(torch.arange(4), share), (torch.tensor([2]), torch.ones(1))]
         objective = Objective(
             self.case.schedule, self.case.kind, self.target, self.snr_gamma, m2=1.0,
-            posterior=PosteriorMean(pictures, groups, pictures.device), reflexflow=self.reflexflow,
+            posteriors={pictures.shape[1:]: PosteriorMean(pictures, groups, pictures.device)},
+            reflexflow=self.reflexflow,
         )  # fmt: skip
         rollout = self.case.options
         return StepOptions(
