@@ -129,7 +129,7 @@ def _variant(name: str) -> str | None:
 
 def _refused(name: str, error: BaseException) -> DataError:
     problem = hub_problem(name, error)
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    rule = f"be a diffusers folder or a hub id in reach, got {name!r} ({first:.200})" if problem is None else problem
-    advice = "use 'embedded' for the base model that ships with the workbench"
-    return DataError([Problem(OPTION, f"{OPTION} must {rule}; or {advice}")])
+    if problem is None:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        problem = f"be a diffusers folder or a hub id in reach, got {name!r} ({first:.200})"
+    return DataError([Problem(OPTION, f"{OPTION} must {problem}; or use 'embedded', which ships with the workbench")])
