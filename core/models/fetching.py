@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -15,7 +15,7 @@ SMALL = (".json", ".txt", ".model")
 """Settings, vocabularies, lists of shards."""
 WEIGHTS = ".safetensors"
 GIGABYTE = 1e9
-_NO_ANSWER = (OSError, ValueError, httpx.HTTPError)
+_NO_ANSWER = (OSError, ValueError, httpx2.HTTPError)
 """What the library raises: no connection, a refusal, a name that is none."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import huggingface_hub.constants as constants
 import pytest
+from huggingface_hub import HfApi
 
 from core.errors import DataError
 from core.models import fetching
@@ -70,7 +71,7 @@ def hub(bases, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(fetching, "HfApi", lambda: __import__("huggingface_hub").HfApi(endpoint=endpoint))
+    monkeypatch.setattr(fetching, "HfApi", lambda: HfApi(endpoint=endpoint))
     plain = fetching.snapshot_download
     monkeypatch.setattr(
         fetching, "snapshot_download",
@@ -120,6 +121,13 @@ def test_a_fetched_model_is_read_without_a_connection(hub, typed, monkeypatch):
     assert StableDiffusion.load(NAME).kind == "epsilon"
     with pytest.raises(DataError, match="the hub cannot be reached"):
         StableDiffusion.load("owner/other")
+
+
+def test_a_hub_that_does_not_answer_is_told(hub, monkeypatch):
+    nowhere = HfApi(endpoint="http://127.0.0.1:9")
+    monkeypatch.setattr(fetching, "HfApi", lambda: nowhere)
+    with pytest.raises(DataError, match="the hub cannot be reached"):
+        StableDiffusion.load(NAME)
 
 
 @pytest.mark.parametrize(
