@@ -31,9 +31,10 @@ def forecast_memory(parts: Parts) -> Memory:
 
 
 def _activations(parts: Parts, trained: list[Tensor]) -> int:
-    """Peak of forward and backward of a batch, beside gradients that are kept."""
-    family, source = parts.family, parts.stream.sources[0].pictures
-    items = parts.config.training.train_batch_size * len(parts.stream.sources)
+    """Peak of forward and backward of a batch of the largest size, beside gradients that are kept."""
+    sources = max(parts.stream.buckets, key=lambda sources: sources[0].pictures.latents[0].numel())
+    family, source = parts.family, sources[0].pictures
+    items = parts.config.training.train_batch_size * len(sources)
     shape, condition = (items, *source.latents[0].shape), source.conditions[:1]
     ledger = Ledger()
     with FakeTensorMode(allow_non_fake_inputs=True), ledger:
@@ -47,7 +48,7 @@ def _activations(parts: Parts, trained: list[Tensor]) -> int:
 def _picture(parts: Parts) -> int:
     """Peak of the decoding of one picture, the largest need of a sample beside the parts themselves."""
     ledger = Ledger()
-    shape = (1, *parts.stream.sources[0].pictures.latents[0].shape)
+    shape = (1, *parts.probe.training.shape[1:])
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), ledger:
         parts.family.pipeline.vae.decoder(torch.empty(shape))  # decode would bring the weights
     return ledger.peak

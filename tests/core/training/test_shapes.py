@@ -6,10 +6,12 @@ from collections import Counter
 import pytest
 import torch
 from noise_schedules import options
-from tiny_runs import ROLLOUT, adapter, metrics, run, same_bits
+from tiny_runs import ROLLOUT, adapter, metrics, reset_accelerate, run, same_bits
 
 from core.data.latents import LatentSet
+from core.runs.workspace import Workspace
 from core.training.batches import BatchStream, Position, Source
+from core.training.forecasting import measure_here
 from core.training.shapes import BucketStream
 
 COUNTS = (5, 1, 3)
@@ -98,3 +100,15 @@ def test_a_training_with_buckets_class_pictures_and_rollout_resumes_bit_for_bit(
 def test_one_bucket_of_the_resolution_is_the_training_without_buckets(trained):
     plain = trained("plain")
     assert same_bits(adapter(plain), adapter(trained("one", aspect_ratio_buckets="16,16")))
+
+
+def test_a_forecast_reckons_with_the_largest_bucket(one_thread, config, tmp_path):
+    found = {}
+    for name, buckets in (("small", "16,16"), ("both", "16,16;16,32"), ("large", "16,32")):
+        reset_accelerate()
+        measured = measure_here(config(aspect_ratio_buckets=buckets), Workspace(tmp_path / name))
+        assert measured.memory is not None
+        found[name] = measured.memory
+    assert found["small"].activations < found["both"].activations == found["large"].activations
+    assert found["small"].picture == found["large"].picture  # samples are squares
+    assert measured.facts.distance is not None
