@@ -129,13 +129,13 @@ def test_the_page_says_that_it_measures_and_shows_the_result_when_it_is_there(pa
     monkeypatch.setattr(launch, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     try:
         assert launch.measure(parts, raw) == ""
-        button, checks = launch.review(parts, TWO_ARMS, "demo", raw)[4:6]
+        button, checks = launch.review(parts, TWO_ARMS, "demo", raw)[7:9]
         assert (button.value, button.interactive) == ("Measuring …", False)
         assert "Being measured now" in checks
         assert "a measurement is in progress" in checks
         assert "measurement is in progress" in launch.measure(parts, raw)
         keep_measurement(workspace.root, demo, Measurement(FACTS, TIMES, "cpu", time.time() + 60))
-        button, checks, total, cards = launch.settle(parts, TWO_ARMS, "demo", raw)[4:8]
+        button, checks, total, cards = launch.settle(parts, TWO_ARMS, "demo", raw)[7:11]
     finally:
         flag.touch()
     assert button.value == "Measure again (about 10 s)"
@@ -166,7 +166,7 @@ def test_settings_that_cannot_be_trained_are_not_measured(parts, demo, monkeypat
     raw = values_of(demo)
     raw[list(option_specs()).index("rank")] = 0
     assert "rank must" in launch.measure(parts, raw)
-    assert launch.review(parts, TWO_ARMS, "demo", raw)[4].interactive is False
+    assert launch.review(parts, TWO_ARMS, "demo", raw)[7].interactive is False
 
 
 def test_previews_show_seconds_and_the_safe_level(parts, demo, found):

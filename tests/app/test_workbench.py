@@ -14,6 +14,7 @@ from app.history import plain_step_seconds
 from app.journals import Journals, file_signature
 from app.samples import samples_of
 from app.selection import Selection, parse_selection
+from core.config import supported
 from core.config.flat import difference, parse_text
 from core.errors import ConfigError, RunError, WorkbenchError
 from core.runs import process
@@ -99,10 +100,12 @@ def test_the_third_arm_comes_on_demand(workbench, demo, monkeypatch):
     assert [arm.label for arm in workbench.entry(selection).arms] == ["teacher-forced", "rollout", "too-long"]
 
 
-def test_what_this_version_cannot_train_is_refused_before_a_folder_is_made(workbench):
-    config = workbench.preset("sdxl").config
-    with pytest.raises(ConfigError, match="family"):
-        workbench.start(config, "ab", "big")
+def test_what_this_version_cannot_train_is_refused_before_a_folder_is_made(workbench, demo, monkeypatch):
+    monkeypatch.setattr(
+        supported, "LIMITS", (supported.Limit("rank", "at most 2", lambda config: config.lora.rank <= 2),)
+    )
+    with pytest.raises(ConfigError, match="rank must be at most 2"):
+        workbench.start(demo, "ab", "big")
     assert workbench.entries() == []
 
 

@@ -25,6 +25,8 @@ def configs(draw):
     values["placebo_of" if off else "input_perturbation"] = None if off else 0.0
     values["pretrained_model_name_or_path"] = "some/model"
     values["class_data_dir"] = None
+    values["aspect_ratio_buckets"] = None
+    values["embedded_guidance"] = None
     values["class_prompt"] = "a photo of a dog"
     return parse_config({**values, **calm})
 
