@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpx2
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
 from core.errors import DataError, Problem
 from core.models.hub import hub_problem
@@ -15,7 +14,7 @@ SMALL = (".json", ".txt", ".model")
 """Settings, vocabularies, lists of shards."""
 WEIGHTS = ".safetensors"
 GIGABYTE = 1e9
-_NO_ANSWER = (OSError, ValueError, httpx2.HTTPError)
+_NO_ANSWER = (OSError, ValueError, HTTPError)
 """What the library raises: no connection, a refusal, a name that is none."""
 
 
