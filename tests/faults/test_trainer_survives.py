@@ -6,10 +6,12 @@ import resource
 from real_trainings import Life, Place, finish
 from survival import VALUES, check_equal, check_readable, killed
 
-from core.runs.status import derive_state
+from core.runs.status import derive_state, read_status
 from core.training.checkpoints import list_checkpoints
 
 SHORT = {"max_train_steps": 20, "validation_steps": 10, "num_validation_images": 1}
+WORKING = ("caching", "training")
+"""Phases in which the base model's other parts have been put aside: their file is larger than any of a checkpoint."""
 BELOW_OPTIMIZER = 60_000
 """Bytes: the adapter's file is smaller, the optimizer's is larger."""
 
@@ -28,7 +30,9 @@ def test_two_kills_and_a_full_disk_lose_no_bit(tmp_path):
 
     before = [checkpoint.step for checkpoint in list_checkpoints(folder.checkpoints_dir)]
     life = Life(folder, "resume", piped=True)
+    assert life.catch(lambda: read_status(folder).pid == life.process.pid and read_status(folder).phase in WORKING)
     life.limit(resource.RLIMIT_FSIZE, BELOW_OPTIMIZER)
+    life.thaw()
     said = life.words()
     assert life.process.returncode == 1
     assert said[-2].startswith(f"error: {folder.checkpoints_dir}/step-0000")

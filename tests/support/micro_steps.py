@@ -11,7 +11,7 @@ from core.training.batches import Batch
 from core.training.objective import Objective
 from core.training.step import StepOptions, Trainer
 
-OBJECTIVE = {"target": "anchored", "snr_gamma": None, "m2": 1.0, "posterior": None, "reflexflow": None}
+OBJECTIVE = {"target": "anchored", "snr_gamma": None, "m2": 1.0, "reflexflow": None}
 OWN = {"mode": "fresh", "sampler": "euler", "order": 1, "guidance_scale": 1.0, "unprompted": torch.zeros_like}
 
 

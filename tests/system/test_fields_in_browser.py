@@ -18,13 +18,13 @@ PATIENCE = 60_000
 """Milliseconds."""
 TYPED = {name: spec for name, spec in option_specs().items() if spec.kind not in {"bool", "choice"}}
 """Options that are typed; the others are chosen from a list, which holds nothing wrong."""
-PATHS = {"class_data_dir": "/etc"}
+PATHS = {"class_data_dir": "/etc", "accelerate_config_path": "/etc"}
 """Unset is fine for it, and what is wrong is where it leads."""
 EMBEDDED = {"revision": "main", "variant": "fp16"}
 """Wrong beside an embedded base model alone."""
 FREE = {"validation_prompts", "placebo_of"}
 """Every text is a prompt, and so is none; the run of a placebo is looked for when it is launched."""
-ALONE = {"class_prompt": "", **PATHS, **EMBEDDED}
+ALONE = {"class_prompt": "", "aspect_ratio_buckets": "8", **PATHS, **EMBEDDED}
 """Wrong beside what the other fields hold: such problems are looked for once each field is right by itself."""
 TOLD = """() => Object.fromEntries([...document.querySelectorAll('.rw-option[id^="opt-"]')]
   .map((field) => [field.id.slice(4), getComputedStyle(field, '::after')])

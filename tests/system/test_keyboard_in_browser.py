@@ -131,6 +131,8 @@ def test_the_skip_link_leads_past_the_tabs_and_arrow_keys_walk_them(filled, watc
     expect(page.locator("#try-demo")).to_be_focused()
     tab_to(page, "#tab-inspect-button", "Shift+Tab")
     press(page, "ArrowRight")
+    expect(page.locator("#tab-export-button")).to_be_focused()
+    press(page, "ArrowRight")
     expect(page.locator("#tab-home-button")).to_be_focused()
     press(page, "ArrowRight", "ArrowRight", "Space")
     expect(page.locator("#tab-configure")).to_be_visible()

@@ -69,7 +69,8 @@ def test_a_training_from_its_command_to_its_pictures(place):
     assert "Traceback" not in done.stderr
     assert steps(run) == [1, 2, 3, 4]
     assert sorted(path.name for path in run.iterdir()) == [
-        "adapter", "checkpoints", "config.json", "cost.json", "drift.jsonl", "env.json", "facts.json", "metrics.jsonl",
+        "adapter", "checkpoints", "config.json", "cost.json", "drift.jsonl", "env.json", "facts.json", "manifest.json",
+        "metrics.jsonl",
         "run.json", "samples", "status.json",
     ]  # fmt: skip
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000002", "step-000004"]

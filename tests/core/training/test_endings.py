@@ -167,14 +167,14 @@ def test_an_adapter_that_is_not_finite_is_not_saved(one_thread, config, runs_dir
 def test_an_adapter_that_could_not_be_saved_leaves_no_file_and_the_run_can_be_resumed(
     one_thread, config, runs_dir, monkeypatch, trained
 ):
-    from core.models import stable_diffusion
+    from core.models import saving
 
     def cut(path, metadata):
         path.write_bytes(path.read_bytes()[:100])
 
     folder = RunFolder.create(runs_dir, "run", config())
     with monkeypatch.context() as patch:
-        patch.setattr(stable_diffusion, "_add_metadata", cut)
+        patch.setattr(saving, "_add_metadata", cut)
         with pytest.raises(RunError, match="must read back"):
             run(folder)
     assert not folder.adapter_dir.exists()
