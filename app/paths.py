@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.config.flat import parse_config
-from core.config.paths import ASSETS_DIR, EMBEDDED_BASES, PATH_OPTIONS, PROJECT_ROOT, resolve_path
+from core.config.paths import ASSETS_DIR, EMBEDDED_BASES, PATH_OPTIONS, PROJECT_ROOT, is_single_file, resolve_path
 from core.config.run import RunConfig
 from core.errors import Problem
 
 SHIPPED = (ASSETS_DIR / "subjects", *EMBEDDED_BASES.values(), PROJECT_ROOT / "my-pictures")
 """What the shipped presets name."""
 BASE = "pretrained_model_name_or_path"
+LENT = "single_file_config"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 ADVICE = {
     BASE: "give a hub name or an embedded base, or start the page with --allowed-path FOLDER",
+    LENT: "start the page with --allowed-path FOLDER",
     "file": "upload it, or start the page with --allowed-path FOLDER",
 }
 PICTURES = "upload the pictures on the Data tab, or start the page with --allowed-path FOLDER"
@@ -82,7 +84,11 @@ class AllowedPaths:
             ConfigError: With every problem, those of the paths first.
         """
         problems = self.problems_of(flat)
-        harmless = dict.fromkeys((problem.option for problem in problems), next(iter(EMBEDDED_BASES)))
+        embedded = next(iter(EMBEDDED_BASES))
+        harmless: dict[str, object] = dict.fromkeys((problem.option for problem in problems), embedded)
+        if {BASE, LENT} & harmless.keys():  # they are judged together: neither may seem to lack the other
+            single = is_single_file(str(flat.get(BASE)))
+            harmless.update({LENT: None, **({BASE: embedded} if single else {})})
         return parse_config({**flat, **harmless}, problems)
 
 

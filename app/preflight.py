@@ -12,7 +12,7 @@ from app.measured import cost_finding, level_finding
 from app.space import run_bytes, size_text
 from app.sweeping import Sweep, problems_of
 from core.config.launching import launch_problems
-from core.config.paths import EMBEDDED_BASES, model_folder, resolve_path
+from core.config.paths import EMBEDDED_BASES, is_single_file, model_folder, resolve_path
 from core.config.run import RunConfig
 from core.config.supported import check_supported
 from core.data.prompts import tokens_read
@@ -61,6 +61,8 @@ def _supported(config: RunConfig) -> Check:
 
 def _base(config: RunConfig) -> Check:
     name = config.model.pretrained_model_name_or_path
+    if is_single_file(name):
+        return _single_file(config)
     folder = EMBEDDED_BASES[name] if name in EMBEDDED_BASES else resolve_path(name)
     if os.path.isfile(folder / "model_index.json"):  # False for a name that no file can have, too
         return Check("pass", "Base model", f"{name} is a model folder.")
@@ -85,13 +87,23 @@ def _base(config: RunConfig) -> Check:
     )
 
 
+def _single_file(config: RunConfig) -> Check:
+    name, folder = config.model.pretrained_model_name_or_path, config.model.described_by
+    if not os.path.isfile(resolve_path(name)):
+        return Check("fail", "Base model", f"pretrained_model_name_or_path must be a file, got {name}; check the path")
+    if not os.path.isfile(resolve_path(folder) / "model_index.json"):
+        rule = "single_file_config must be a folder with a model_index.json"
+        return Check("fail", "Base model", f"{rule}, got {folder}; check the path")
+    return Check("pass", "Base model", f"{name} is a single file, described by {folder}.")
+
+
 def _data(config: RunConfig) -> Check:
     try:
         data = config.data
         listing = read_folder(resolve_path(data.instance_data_dir), data.instance_prompt, masked=data.masked_loss)
     except DataError as error:
         return Check("fail", "Pictures", "; ".join(problem.message for problem in error.problems))
-    most = tokens_read(model_folder(config.model.pretrained_model_name_or_path))
+    most = tokens_read(model_folder(config.model.described_by))
     notes = advice(listing, most)
     count = f"{count_text(len(listing.items))} in {config.data.instance_data_dir}."
     doubtful = any("or more" in note or "shorten" in note for note in notes)
@@ -172,7 +184,7 @@ def _disk(workspace: Workspace, config: RunConfig | None, design: Design) -> Che
     if free < needed:
         return Check("fail", "Disk", f"{text} {size_text(needed)} must be free: free some space.")
     if each is None and config is not None:
-        return Check("info", "Disk", f"{text} How much is written is not known before the base model is here.")
+        return Check("info", "Disk", f"{text} How much is written is not known before the base model is read.")
     return Check("pass", "Disk", text)
 
 

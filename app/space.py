@@ -52,7 +52,7 @@ def adapter_bytes(config: RunConfig) -> float | None:
     """The LoRA: for each weight, out × in (× kernel), rank rows of in and out columns of rank."""
     model = config.model
     part = "transformer" if model.family in FLOW_FAMILIES else "unet"
-    folder = Path(model_path(model.pretrained_model_name_or_path)) / part
+    folder = Path(model_path(model.described_by)) / part
     files = [path for path in sorted(folder.glob("*.safetensors")) if _variant_of(path) == model.variant]
     shapes = [shape for path in files for shape in _weights(path, config)]
     if not shapes:

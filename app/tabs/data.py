@@ -28,7 +28,9 @@ SUBJECT = ("instance_data_dir", "instance_prompt")
 PRESERVATION = ("with_prior_preservation", "class_prompt", "class_data_dir", "num_class_images", "prior_loss_weight")
 HERE = (*SUBJECT, "validation_prompts", *PRESERVATION)
 """Options whose input stands on this tab."""
-READ_WITH = ("resolution", "pretrained_model_name_or_path", "masked_loss", "aspect_ratio_buckets")
+READ_WITH = (
+    "resolution", "pretrained_model_name_or_path", "masked_loss", "aspect_ratio_buckets", "single_file_config",
+)  # fmt: skip
 """Options of other tabs that decide what the table says."""
 LONGEST_PROMPT = 2000
 """Characters of a prompt that the table shows."""
@@ -160,7 +162,7 @@ def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, 
 
 def show_listing(
     paths: AllowedPaths, folder: str, instance_prompt: str, resolution: float | None, base: str | None = None,
-    masked: bool | None = False, buckets: str | None = None,
+    masked: bool | None = False, buckets: str | None = None, lent: str | None = None,
 ) -> str:  # fmt: skip
     """The pictures of the folder, or everything that is wrong with it."""
     if not folder or not str(folder).strip():
@@ -173,15 +175,14 @@ def show_listing(
     except DataError as error:
         return checklist([("fail", problem.option, problem.message) for problem in error.problems])
     side = int(resolution) if resolution is not None and math.isfinite(resolution) else 0
-    most, sizes = tokens_read(_folder_of(base, paths)), _sizes(buckets, side)
+    most, sizes = tokens_read(_folder_of(base, lent, paths)), _sizes(buckets, side)
     return listing_html(listing, side, most, masked=masked is True, sizes=sizes)
 
 
-def _folder_of(base: str | None, paths: AllowedPaths) -> Path | None:
-    """Where a base model lies that the page may look into."""
-    if not base or paths.problem("pretrained_model_name_or_path", base) is not None:
-        return None
-    return model_folder(base)
+def _folder_of(base: str | None, lent: str | None, paths: AllowedPaths) -> Path | None:
+    """Where a base model is described, in a place that the page may look into; a single file in the lent folder."""
+    option, name = ("single_file_config", lent) if lent else ("pretrained_model_name_or_path", base)
+    return None if not name or paths.problem(option, name) is not None else model_folder(name)
 
 
 def listing_html(

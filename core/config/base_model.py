@@ -19,7 +19,7 @@ def flow_matching_known(family: str, name: str) -> bool | None:
 
     Args:
         family: The option ``family``.
-        name: The option ``pretrained_model_name_or_path``.
+        name: The option ``pretrained_model_name_or_path``; for a single file ``single_file_config``.
 
     Returns:
         True or False where the family, the embedded base or a local folder's own words decide; None where only the

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.config.base_model import MIXED_FAMILY, flow_matching_known, last_timestep
-from core.config.paths import EMBEDDED_BASES
+from core.config.paths import EMBEDDED_BASES, is_single_file
 from core.config.scheduled_sampling import reach_problem
 from core.data.buckets import parse_buckets
 from core.errors import Problem
 
 Values = Mapping[str, Any]
-MODEL = ("family", "pretrained_model_name_or_path")
+MODEL = ("family", "pretrained_model_name_or_path", "single_file_config")
+SINGLE_FILE_FAMILIES = ("stable_diffusion",)
+"""Families whose single files are read."""
 LENGTH = "scheduled_sampling_max_step_offset"
 
 
@@ -50,18 +52,47 @@ def _two_folders(values: Values) -> str | None:
     return f"class_data_dir must be another folder than instance_data_dir, got {folder!r} for both"
 
 
-def _embedded_revision(values: Values) -> str | None:
-    return _unset_for_embedded("revision", values)
+def _only_revision(values: Values) -> str | None:
+    return _unset_where_one("revision", values)
 
 
-def _embedded_variant(values: Values) -> str | None:
-    return _unset_for_embedded("variant", values)
+def _only_variant(values: Values) -> str | None:
+    return _unset_where_one("variant", values)
 
 
-def _unset_for_embedded(name: str, values: Values) -> str | None:
-    if values["pretrained_model_name_or_path"] not in EMBEDDED_BASES or values[name] is None:
+def _unset_where_one(name: str, values: Values) -> str | None:
+    base = values["pretrained_model_name_or_path"]
+    if values[name] is None or not (base in EMBEDDED_BASES or is_single_file(base)):
         return None
-    return f"{name} must be unset for an embedded base model, which has only one, got {values[name]!r}"
+    what = "an embedded base model" if base in EMBEDDED_BASES else "a single file"
+    return f"{name} must be unset for {what}, which has only one, got {values[name]!r}"
+
+
+def _single_file_config(values: Values) -> str | None:
+    family, base, folder = _single_file(values)
+    if not is_single_file(base):
+        rule = "single_file_config must be unset for a base model that is no .safetensors file"
+        return None if folder is None else f"{rule}, got {folder!r}"
+    if folder is not None or family not in SINGLE_FILE_FAMILIES:
+        return None
+    return (
+        f"single_file_config must be given for a single file, got nothing for {base!r}; name a diffusers folder of a "
+        "model of the same kind, which lends configurations and tokenizer"
+    )
+
+
+def _single_file_family(values: Values) -> str | None:
+    family, base, _ = _single_file(values)
+    if not is_single_file(base) or family in SINGLE_FILE_FAMILIES:
+        return None
+    return (
+        f"pretrained_model_name_or_path must be a folder or a hub name for {family}, got {base!r}, a single file; save "
+        "it as a diffusers folder first (from_single_file and save_pretrained of its pipeline)"
+    )
+
+
+def _single_file(values: Values) -> tuple[str, str, str | None]:
+    return values["family"], values["pretrained_model_name_or_path"], values["single_file_config"]
 
 
 def _snr_gamma(values: Values) -> str | None:
@@ -82,14 +113,15 @@ def _reflexflow(values: Values) -> str | None:
 
 
 def _model(values: Values) -> tuple[str, str]:
-    """Family and name of the base model."""
-    return values["family"], values["pretrained_model_name_or_path"]
+    """Family of the base model, and what names the folder that describes it."""
+    family, base, folder = _single_file(values)
+    return family, base if folder is None else folder
 
 
 def _decided_by(values: Values) -> str:
     """What decides the kind of the base model: the family, or the very model where a family has both kinds."""
-    family, name = _model(values)
-    return name if family == MIXED_FAMILY else family
+    family, base, _ = _single_file(values)
+    return base if family == MIXED_FAMILY else family
 
 
 def _embedded_guidance(values: Values) -> str | None:
@@ -163,8 +195,10 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     ((LENGTH, "scheduled_sampling_stride", "validation_num_inference_steps"), _reach_on_inference_grid),
     (("class_prompt", "with_prior_preservation"), _class_prompt),
     (("class_data_dir", "instance_data_dir"), _two_folders),
-    (("revision", "pretrained_model_name_or_path"), _embedded_revision),
-    (("variant", "pretrained_model_name_or_path"), _embedded_variant),
+    (("revision", "pretrained_model_name_or_path"), _only_revision),
+    (("variant", "pretrained_model_name_or_path"), _only_variant),
+    (("single_file_config", *MODEL), _single_file_config),
+    (("pretrained_model_name_or_path", *MODEL), _single_file_family),
     (("snr_gamma", *MODEL), _snr_gamma),
     (("scheduled_sampling_reflexflow", LENGTH, *MODEL), _reflexflow),
     (("embedded_guidance", "family"), _embedded_guidance),

@@ -15,9 +15,14 @@ EMBEDDED_BASES: Mapping[str, Path] = MappingProxyType(
 """Base models that ship with the project: the name that the option takes, and its folder. Both are the same small
 denoiser, the first variance preserving (v_prediction), the second flow matching."""
 PATH_OPTIONS = frozenset(
-    {"pretrained_model_name_or_path", "instance_data_dir", "class_data_dir", "accelerate_config_path"}
-)
+    {
+        "pretrained_model_name_or_path", "single_file_config", "instance_data_dir", "class_data_dir",
+        "accelerate_config_path",
+    }
+)  # fmt: skip
 """Flat names of the options that can name a file or folder."""
+SINGLE_FILE = ".safetensors"
+"""How the name of a base model ends that is one file."""
 
 
 def resolve_path(text: str) -> Path:
@@ -44,6 +49,11 @@ def model_folder(name: str) -> Path | None:
     return local if name in EMBEDDED_BASES or os.path.exists(local) else None
 
 
+def is_single_file(name: str) -> bool:
+    """Whether a base model is one file with all weights, by its name alone: it need not be here."""
+    return name.endswith(SINGLE_FILE)
+
+
 def base_label(name: str) -> str:
     """A base model's name as others may read it: no path of this machine, which may hold a user's name.
 
@@ -52,5 +62,6 @@ def base_label(name: str) -> str:
     """
     if name in EMBEDDED_BASES:
         return name
-    is_path = model_folder(name) is not None or name.count("/") > 1 or name.startswith(("/", ".", "~")) or "\\" in name
+    is_here = model_folder(name) is not None or is_single_file(name)
+    is_path = is_here or name.count("/") > 1 or name.startswith(("/", ".", "~")) or "\\" in name
     return Path(name.replace("\\", "/")).name if is_path else name

@@ -27,12 +27,12 @@ class RunConfig(Block):
     @property
     def flow_matching(self) -> bool:
         """Whether the base model is flow matching, as far as is known before it is loaded; the loaded one decides."""
-        return flow_matching_known(self.model.family, self.model.pretrained_model_name_or_path) is True
+        return flow_matching_known(self.model.family, self.model.described_by) is True
 
     @property
     def last_timestep(self) -> int:
         """The noisiest timestep of the base model's noise schedule: 999, or 1000 if known to be flow matching."""
-        return last_timestep(self.model.family, self.model.pretrained_model_name_or_path)
+        return last_timestep(self.model.family, self.model.described_by)
 
     @property
     def reflexflow_on(self) -> bool:

@@ -16,9 +16,15 @@ class ModelOptions(Block):
     pretrained_model_name_or_path: Text = option(
         ...,
         "Base model: 'embedded' for the small one that ships with the workbench, 'embedded-flow' for its flow matching "
-        "twin, a folder in diffusers' layout, or a model's name on the hub.",
+        "twin, a folder in diffusers' layout, a model's name on the hub, or a single .safetensors file.",
         label="Base model",
         basic=True,
+    )
+    single_file_config: Text | None = option(
+        None,
+        "For a base model that is a single .safetensors file: a local folder in diffusers' layout, of a model of the "
+        "same kind, which lends configurations, scheduler and tokenizer, and the text encoder where the file has none.",
+        label="Folder for a single file",
     )
     revision: Text | None = option(
         None, "Branch, tag or commit of a hub model; unset takes its main branch.", label="Revision"
@@ -34,6 +40,11 @@ class ModelOptions(Block):
         ge=1.0,
         le=100.0,
     )
+
+    @property
+    def described_by(self) -> str:
+        """What names the folder with the base model's configurations: itself, for a single file the lent one."""
+        return self.pretrained_model_name_or_path if self.single_file_config is None else self.single_file_config
 
 
 class DataOptions(Block):

@@ -91,7 +91,7 @@ def load_subject(config: RunConfig) -> Subject:
     """
     family = load_base(config)
     family.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    backgrounds = read_backgrounds(model_path(config.model.pretrained_model_name_or_path))
+    backgrounds = read_backgrounds(model_path(config.model.described_by))
     return Subject(config, family, instance_latents(config, family), backgrounds)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from core.config.paths import EMBEDDED_BASES, base_label, model_folder
+from core.config.paths import EMBEDDED_BASES, base_label, is_single_file, model_folder
 from core.config.run import RunConfig
 from core.errors import RunError
 from core.models.family import Family
@@ -57,7 +57,8 @@ class Source:
     def hub_base(self) -> str | None:
         """Its name on the hub; None where it lies in a folder, whose name may be another model's there."""
         name = self.config.model.pretrained_model_name_or_path
-        return None if name in EMBEDDED_BASES or model_folder(name) is not None or name.count("/") > 1 else name
+        is_local = name in EMBEDDED_BASES or model_folder(name) is not None or is_single_file(name)
+        return None if is_local or name.count("/") > 1 else name
 
     @property
     def date(self) -> str:

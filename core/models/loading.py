@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
@@ -22,9 +24,9 @@ _FOREIGN = (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, Typ
 _OPTION = "pretrained_model_name_or_path"
 
 
-def refused(rule: str) -> DataError:
+def refused(rule: str, option: str = _OPTION) -> DataError:
     """The error of a base model that is none: ``pretrained_model_name_or_path must <rule>``."""
-    return DataError([Problem(_OPTION, f"{_OPTION} must {rule}")])
+    return DataError([Problem(option, f"{option} must {rule}")])
 
 
 def load_pipeline(
@@ -50,20 +52,32 @@ def load_pipeline(
     _check_local(path, revision)
     if not os.path.isdir(path):  # a hub model is read from the folder that it was fetched to, and from nowhere else
         path, revision = folder_of(path, revision, variant), None
-    _check_folder(path, kind.__name__, parts, strangers)
-    for logging in (diffusers_logging, transformers_logging):  # bars of milliseconds drown the log
-        logging.disable_progress_bar()
-    try:
+    check_folder(path, kind.__name__, parts, strangers)
+    with reading(f"be a diffusers folder or a hub id in reach, got {path!r}", advice):
         pipeline = kind.from_pretrained(
             path, variant=variant, dtype=torch.float32, use_safetensors=True, local_files_only=True, **options
         )
-    except (*_FOREIGN, SafetensorError) as error:
+    if os.path.isdir(path):
+        check_weights({name: getattr(pipeline, name, None) for name in weighted}, path)
+    return pipeline
+
+
+@contextmanager
+def reading(rule: str, advice: str) -> Iterator[None]:
+    """What the libraries raise on a base model that makes no sense becomes one sentence; their bars are off.
+
+    Raises:
+        DataError: ``pretrained_model_name_or_path must <rule> (<what they said>); <advice>``.
+    """
+    for logging in (diffusers_logging, transformers_logging):  # bars of milliseconds drown the log
+        logging.disable_progress_bar()
+    try:
+        yield
+    except (*_FOREIGN, SafetensorError, SingleFileComponentError) as error:
         if is_out_of_memory(error) or is_out_of_room(error):
             raise  # the model is not to blame
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise refused(f"be a diffusers folder or a hub id in reach, got {path!r} ({first}); {advice}") from error
-    _check_weights(pipeline, path, weighted)
-    return pipeline
+        raise refused(f"{rule} ({first}); {advice}") from error
 
 
 def lists_part(path: str, name: str) -> bool:
@@ -102,41 +116,57 @@ def _check_local(path: str, revision: str | None) -> None:
     if looks_local and not os.path.exists(folder):
         raise refused(f"be a folder that exists, got {path!r}; check the path")
     if os.path.isfile(folder):
-        raise refused(f"be a diffusers folder, got {path!r}, a single file; convert it with diffusers first")
+        raise refused(f"be a diffusers folder, got {path!r}, a single file; save it as one with diffusers first")
     if os.path.isdir(folder) and revision is not None:
         rule = f"revision must be unset for a base model in a folder, which has only one, got {revision!r}"
         raise DataError([Problem("revision", rule)])
 
 
-def _check_folder(path: str, kind: str, parts: Sequence[str], strangers: Mapping[str, str]) -> None:
-    folder, listed = Path(path), _index(path)
+def check_folder(
+    path: str, kind: str, parts: Sequence[str], strangers: Mapping[str, str] = MappingProxyType({}),
+    option: str = _OPTION,
+) -> None:  # fmt: skip
+    """Passes a folder of that class of pipelines with those parts.
+
+    Raises:
+        DataError: it is none; the sentence is about ``option``.
+    """
+    folder, listed = Path(path), _index(path, option)
     pipeline = listed.get("_class_name")
     if pipeline != kind:
         more = strangers.get(str(pipeline), "choose the family that it belongs to")
-        raise refused(f"be a {kind}, got {path!r}, a {pipeline}; {more}")
+        raise refused(f"be a {kind}, got {path!r}, a {pipeline}; {more}", option)
     for name in parts:
         if name not in listed or not (folder / name).is_dir():
-            raise refused(f"be a diffusers folder with a {name}, got {path!r}, which has none")
+            raise refused(f"be a diffusers folder with a {name}, got {path!r}, which has none", option)
 
 
-def _index(path: str) -> dict[str, Any]:
+def _index(path: str, option: str = _OPTION) -> dict[str, Any]:
     """The ``model_index.json`` of a folder."""
     index = Path(path) / "model_index.json"
     if not index.is_file():
-        raise refused(f"be a diffusers folder with a model_index.json, got {path!r}, which has none")
+        raise refused(f"be a diffusers folder with a model_index.json, got {path!r}, which has none", option)
     try:
         listed = json.loads(read_regular(index, MEGABYTE))
     except (OSError, ValueError, RecursionError) as error:
-        raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json cannot be read") from error
+        raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json cannot be read", option) from error
     if not isinstance(listed, dict):
-        raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json holds no object")
+        raise refused(f"be a diffusers folder, got {path!r}, whose model_index.json holds no object", option)
     return listed
 
 
-def _check_weights(pipeline: Any, path: str, weighted: Sequence[str]) -> None:
-    """Refuses a folder whose files lack weights: the libraries draw those at random, and only say so in the log."""
-    for name in weighted if os.path.isdir(path) else ():
-        part = getattr(pipeline, name, None)
+def check_weights(parts: Mapping[str, Any], path: str, option: str = _OPTION) -> None:
+    """Refuses a folder whose files lack weights: the libraries draw those at random, and only say so in the log.
+
+    Args:
+        parts: the networks that lie in it, by name, None for one that is left out; their weights are only counted.
+        path: of the folder.
+        option: that names it.
+
+    Raises:
+        DataError: there are fewer tensors than a part has.
+    """
+    for name, part in parts.items():
         if part is None:  # left out of the folder, which the family allows
             continue
         keys: set[str] = set()
@@ -146,4 +176,4 @@ def _check_weights(pipeline: Any, path: str, weighted: Sequence[str]) -> None:
         wanted = sum(1 for _ in part.parameters())
         if len(keys) < wanted:
             got = f"got {path!r}, whose {name} has {len(keys)} of {wanted} tensors; fetch it again"
-            raise refused(f"be a diffusers folder with all of its weights, {got}")
+            raise refused(f"be a diffusers folder with all of its weights, {got}", option)

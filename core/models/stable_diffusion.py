@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from core.models.loading import check_autoencoder, load_pipeline, refused
 from core.models.lora_targets import UNET
 from core.models.pipeline_family import PipelineFamily
+from core.models.single_file import load_single_file
 from core.models.unet import KINDS, check_unet
+
+WEIGHTED = ("unet", "vae", "text_encoder")
+PARTS = (*WEIGHTED, "tokenizer", "scheduler")
 
 
 class StableDiffusion(PipelineFamily):
@@ -21,18 +25,29 @@ class StableDiffusion(PipelineFamily):
     targets = UNET
 
     @classmethod
-    def load(cls, path: str, revision: str | None = None, variant: str | None = None) -> "StableDiffusion":
-        """Reads a local diffusers folder, or a hub id where the hub can be reached.
+    def load(
+        cls, path: str, revision: str | None = None, variant: str | None = None, *,
+        single_file_config: str | None = None,
+    ) -> "StableDiffusion":  # fmt: skip
+        """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
+
+        Args:
+            path: of the folder or file, or the hub id.
+            revision: of a hub model.
+            variant: of the weight files.
+            single_file_config: for a single file, the diffusers folder that lends what a file does not hold.
 
         Raises:
             DataError: nothing at ``path`` loads as a Stable Diffusion pipeline.
         """
-        pipeline = load_pipeline(
-            StableDiffusionPipeline, path, revision, variant,
-            parts=("unet", "vae", "text_encoder", "tokenizer", "scheduler"), weighted=("unet", "vae", "text_encoder"),
-            advice="use 'embedded' for the base model that ships with the workbench",
-            safety_checker=None, requires_safety_checker=False,
-        )  # fmt: skip
+        if single_file_config is None:
+            pipeline = load_pipeline(
+                StableDiffusionPipeline, path, revision, variant, parts=PARTS, weighted=WEIGHTED,
+                advice="use 'embedded' for the base model that ships with the workbench",
+                safety_checker=None, requires_safety_checker=False,
+            )  # fmt: skip
+        else:
+            pipeline = load_single_file(path, single_file_config)
         check_unet(pipeline, path)
         check_autoencoder(pipeline, path, pipeline.unet.config["in_channels"])
         try:

@@ -151,7 +151,7 @@ def measurement_key(config: RunConfig) -> str:
         training.mixed_precision, training.optimizer, config.lora.model_dump(),
         config.validation.validation_num_inference_steps,
         _listing(resolve_path(data.instance_data_dir), "*"),
-        _listing(Path(model_path(config.model.pretrained_model_name_or_path)), "*/*"),
+        _base_listing(config),
     ]  # fmt: skip
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=10).hexdigest()
 
@@ -190,6 +190,15 @@ def latest_measurement(root: Path) -> Measurement | None:
         with contextlib.suppress(ValueError):
             found += [] if data is None else [Measurement.from_dict(data)]
     return max(found, key=lambda measurement: measurement.time, default=None)
+
+
+def _base_listing(config: RunConfig) -> list[list[Any]]:
+    """The files of the base model: a single file lies in its folder beside others."""
+    found = _listing(Path(model_path(config.model.described_by)), "*/*")
+    if config.model.single_file_config is None:
+        return found
+    file = resolve_path(config.model.pretrained_model_name_or_path)
+    return found + [each for each in _listing(file.parent, "*") if each[0] == file.name]
 
 
 def _listing(folder: Path, pattern: str) -> list[list[Any]]:

@@ -1,5 +1,7 @@
 """Base models as a configuration names them, finished runs, and the pictures that both are measured on."""
 
+from typing import Any
+
 from core.config.paths import model_path, resolve_path
 from core.config.run import RunConfig
 from core.data.dreambooth import scan_folder
@@ -20,7 +22,11 @@ def load_base(config: RunConfig) -> Family:
     """
     model = config.model
     path = model_path(model.pretrained_model_name_or_path)
-    told = {} if model.embedded_guidance is None else {"embedded_guidance": model.embedded_guidance}
+    told: dict[str, Any] = {}
+    if model.embedded_guidance is not None:
+        told["embedded_guidance"] = model.embedded_guidance
+    if model.single_file_config is not None:
+        told["single_file_config"] = str(resolve_path(model.single_file_config))
     return FAMILIES[model.family].resolve().load(path, revision=model.revision, variant=model.variant, **told)
 
 

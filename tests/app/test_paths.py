@@ -93,6 +93,16 @@ def test_a_folder_elsewhere_is_not_even_looked_at(paths, tmp_path, demo):
     assert seen[0].count("must lie in the workspace") == len(PATH_OPTIONS)
 
 
+def test_a_single_file_or_its_folder_elsewhere_is_the_only_thing_told(paths, workspace, tmp_path, demo):
+    """What stands in for the forbidden one contradicts nothing."""
+    there, elsewhere = str(workspace.root / "cats.safetensors"), str(tmp_path / "x.safetensors")
+    for file, folder in ((there, str(tmp_path)), (elsewhere, str(workspace.root)), (elsewhere, str(tmp_path))):
+        changes = {"pretrained_model_name_or_path": file, "single_file_config": folder}
+        with pytest.raises(ConfigError) as caught:
+            paths.parse({**flatten(demo), **changes})
+        assert all("must lie in the workspace" in problem.message for problem in caught.value.problems)
+
+
 def test_other_problems_are_told_beside_those_of_the_paths(paths, demo):
     with pytest.raises(ConfigError) as caught:
         paths.parse({**flatten(demo), "instance_data_dir": "/etc", "rank": 0})

@@ -54,6 +54,18 @@ def test_a_hub_model_is_a_note_and_no_prompts_are_one(workspace, demo):
     assert found["Base model"].level == found["Sample prompts"].level == "warn"
 
 
+def test_a_single_file_needs_itself_and_its_folder(workspace, demo, tmp_path):
+    file, folder = tmp_path / "cats.safetensors", tmp_path / "lent"
+    single = {"pretrained_model_name_or_path": str(file), "single_file_config": str(folder)}
+    config = changed(demo, **single)
+    assert "pretrained_model_name_or_path must be a file" in levels(config, workspace)["Base model"].text
+    file.touch()
+    assert "single_file_config must be a folder" in levels(config, workspace)["Base model"].text
+    folder.mkdir()
+    (folder / "model_index.json").write_text("{}")
+    assert levels(config, workspace)["Base model"].level == "pass"
+
+
 def test_a_second_training_is_named(workspace, demo):
     run = RunFolder.create(workspace.runs_dir, "Busy", demo)
     record_launch(workspace.root, 'run "busy"', run.path, Identity.of(os.getppid()))

@@ -201,7 +201,7 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_no_handler_looks_at_a_path_that_is_not_the_pages(attacker, besieged, outside, place):
     """Every option that names a folder, in every handler that takes it."""
-    assert {name for name in option_specs() if name.endswith(("_dir", "_path"))} == PATH_OPTIONS
+    assert {name for name in option_specs() if name.endswith(("_dir", "_path", "_file_config"))} == PATH_OPTIONS
     path = place.format(outside=outside, workspace=besieged.workspace)
     options = {f"opt-{option}": path for option in PATH_OPTIONS}
     numbers = {attacker.names[name] for name in options}

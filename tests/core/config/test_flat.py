@@ -24,6 +24,7 @@ def configs(draw):
     off = values["scheduled_sampling_max_step_offset"] == 0
     values["placebo_of" if off else "input_perturbation"] = None if off else 0.0
     values["pretrained_model_name_or_path"] = "some/model"
+    values["single_file_config"] = None
     values["class_data_dir"] = None
     values["aspect_ratio_buckets"] = None
     values["embedded_guidance"] = None

@@ -92,6 +92,7 @@ NOT_FLOW = "scheduled_sampling_reflexflow must be false or unset"
 CASES = {
     "family": Case("sdxl", refused="must be a StableDiffusionXLPipeline"),
     "pretrained_model_name_or_path": Case("OTHER", ("loss",)),
+    "single_file_config": Case("OTHER", refused="single_file_config must be unset"),
     "revision": Case("main", refused="revision must be unset"),
     "variant": Case("fp16", refused="variant"),
     "embedded_guidance": Case(2.0, refused="embedded_guidance must be unset for stable_diffusion"),

@@ -10,6 +10,7 @@ from core.config.flat import flatten
 from core.config.foreign import import_file, import_text
 from core.config.foreign.kohya_keys import KOHYA_KEYS, SCRIPT
 from core.config.spec import option_specs
+from core.errors import ConfigError
 
 EXAMPLES = Path(__file__).parent / "examples" / "kohya"
 LEAST = {
@@ -40,6 +41,13 @@ def test_a_config_in_sections_becomes_a_config():
     assert flat["validation_prompts"] == ("sks dog on a beach", "sks dog, painting")
     assert flat["max_train_steps"] == 10 * 2 * 10 // 2
     assert flat["random_flip"] is True
+
+
+def test_a_single_file_as_base_model_asks_for_the_folder_that_describes_it(tmp_path):
+    text = (EXAMPLES / "config.toml").read_text().replace("emaonly", "emaonly.safetensors")
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigError, match="single_file_config must be given for a single file"):
+        import_file(tmp_path / "config.toml").config()
 
 
 def test_a_data_set_file_beside_it_is_read():
