@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from app.datasets import advice, count_text, read_folder
 from app.design import Design, allowed
+from app.hub import HUB, Model
 from app.measured import cost_finding, level_finding
 from app.space import run_bytes, size_text
 from app.sweeping import Sweep, problems_of
@@ -17,6 +18,7 @@ from core.config.run import RunConfig
 from core.config.supported import check_supported
 from core.data.prompts import tokens_read
 from core.errors import DataError, Problem, RunError, WorkbenchError
+from core.models.fetching import Missing, fetch_command
 from core.runs.arms import arm_of, resolve_arms
 from core.runs.check import Check
 from core.runs.lock import training_in_progress
@@ -79,12 +81,23 @@ def _base(config: RunConfig) -> Check:
             "Base model",
             f"pretrained_model_name_or_path must be a folder with a model_index.json, got {name}; check the path",
         )
-    return Check(
-        "warn",
-        "Base model",
-        f"{name} is no folder here. What the hub's cache lacks of it is never fetched by a start: the run then stops "
-        f"before its first step and says how much that is. Fetch it with: python -m core fetch {name}",
-    )
+    return _of_the_hub(Model(name, config.model.revision, config.model.variant))
+
+
+def _of_the_hub(model: Model) -> Check:
+    """How much of a hub model is to be fetched, as far as the hub says so soon."""
+    missing = HUB.missing(model)
+    if isinstance(missing, Missing) and not missing.absent:
+        return Check("pass", "Base model", f"{model.name} lies whole in the hub's cache.")
+    if isinstance(missing, Missing):
+        lacks = f"{model.name} is not whole here: {missing.told} are missing."
+    elif missing is None:
+        lacks = f"{model.name} is no folder here. How much of it is missing is not known: the hub has not answered yet."
+    else:
+        told = "; ".join(problem.message for problem in missing.problems)
+        lacks = f"{model.name} is no folder here. How much of it is missing is not known: {told}."
+    never = "A start never fetches: where something is missing, the run stops before its first step."
+    return Check("warn", "Base model", f"{lacks} {never} Fetch it with: {fetch_command(*model)}")
 
 
 def _single_file(config: RunConfig) -> Check:

@@ -76,6 +76,12 @@ def fetch(missing: Missing) -> str:
         raise _refused(missing.name, error) from error
 
 
+def fetch_command(name: str, revision: str | None, variant: str | None) -> str:
+    """What is typed to fetch a model."""
+    given = (("revision", revision), ("variant", variant))
+    return f"python -m core fetch {name}" + "".join(f" --{option} {value}" for option, value in given if value)
+
+
 def folder_of(name: str, revision: str | None, variant: str | None) -> str:
     """The folder of a hub model that lies whole in the hub's cache; fetches nothing.
 
@@ -92,9 +98,7 @@ def folder_of(name: str, revision: str | None, variant: str | None) -> str:
             raise
         return here
     if missing.absent:
-        how = f"python -m core fetch {name}" + "".join(
-            f" --{option} {value}" for option, value in (("revision", revision), ("variant", variant)) if value
-        )
+        how = fetch_command(name, revision, variant)
         rule = f"be on this machine, got {name!r}, of which {missing.told} are to be fetched; say so with '{how}'"
         raise DataError([Problem(OPTION, f"{OPTION} must {rule}")])
     return fetch(missing)  # nothing is left to fetch: where it lies

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,13 @@ from PIL import Image
 
 from app.datasets import advice, keep_upload, read_folder, thumbnail, warnings_of
 from app.design import TWO_ARMS, Design
+from app.hub import Hub
 from app.paths import AllowedPaths
 from app.preflight import preflight
 from app.sentences import in_force
 from app.tabs.data import show_listing
 from core.errors import DataError, Problem
+from core.models.fetching import Missing
 from core.runs.folder import RunFolder
 from core.runs.liveness import Identity
 from core.runs.lock import record_launch
@@ -48,10 +52,36 @@ def test_arms_that_are_alike_fail_and_a_single_run_has_none(workspace, demo):
     assert "Arms" not in levels(off, workspace, mode="single")
 
 
-def test_a_hub_model_is_a_note_and_no_prompts_are_one(workspace, demo):
-    config = changed(demo, pretrained_model_name_or_path="somebody/model", validation_prompts=())
+def test_a_hub_model_is_a_note_and_no_prompts_are_one(workspace, demo, monkeypatch):
+    config = changed(demo, pretrained_model_name_or_path="somebody/model", variant="fp16", validation_prompts=())
+    monkeypatch.setattr("app.preflight.HUB", Hub(lambda *model: Missing(*model[:2], ("a", "b"), ("b",), 5 * 10**8)))
     found = levels(config, workspace)
     assert found["Base model"].level == found["Sample prompts"].level == "warn"
+    assert "1 files, 0.50 GB are missing" in found["Base model"].text
+    assert found["Base model"].text.endswith("python -m core fetch somebody/model --variant fp16")
+
+
+def test_a_hub_model_that_is_whole_here_passes(workspace, demo, monkeypatch):
+    monkeypatch.setattr("app.preflight.HUB", Hub(lambda *model: Missing(*model[:2], ("a",), (), 0)))
+    config = changed(demo, pretrained_model_name_or_path="somebody/model")
+    assert levels(config, workspace)["Base model"].level == "pass"
+
+
+def test_without_an_answer_of_the_hub_the_size_is_not_known(workspace, demo, monkeypatch):
+    def offline(*_model):
+        raise DataError([Problem("x", "the hub cannot be reached")])
+
+    config = changed(demo, pretrained_model_name_or_path="somebody/model")
+    never = threading.Event()
+    for ask, why in ((offline, "cannot be reached"), (lambda *_model: never.wait(), "has not answered yet")):
+        hub = Hub(ask)
+        monkeypatch.setattr(hub, "missing", partial(hub.missing, patience=5.0 if ask is offline else 0.01))
+        monkeypatch.setattr("app.preflight.HUB", hub)
+        check = levels(config, workspace)["Base model"]
+        assert check.level == "warn"
+        assert f"is not known: the hub {why}" in check.text
+        assert "python -m core fetch somebody/model" in check.text
+    never.set()
 
 
 def test_a_single_file_needs_itself_and_its_folder(workspace, demo, tmp_path):
