@@ -20,7 +20,7 @@ TYPED = {name: spec for name, spec in option_specs().items() if spec.kind not in
 """Options that are typed; the others are chosen from a list, which holds nothing wrong."""
 PATHS = {"class_data_dir": "/etc", "accelerate_config_path": "/etc"}
 """Unset is fine for it, and what is wrong is where it leads."""
-EMBEDDED = {"revision": "main", "variant": "fp16"}
+EMBEDDED = {"revision": "main", "variant": "fp16", "single_file_config": "/etc"}
 """Wrong beside an embedded base model alone."""
 FREE = {"validation_prompts", "placebo_of"}
 """Every text is a prompt, and so is none; the run of a placebo is looked for when it is launched."""
