@@ -127,8 +127,9 @@ def some() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("target", "name"), some())
 def test_the_page_survives_a_damaged_file(parts, typed, workspace, target, name) -> None:  # noqa: F811
     path = place_of(workspace, target)
-    if path.exists() and fits(name, path):
-        survive(parts, typed, workspace, target, name, SEED)
+    if not (path.exists() and fits(name, path)):
+        pytest.skip("there is no such file, or this damage does nothing to it")
+    survive(parts, typed, workspace, target, name, SEED)
 
 
 @pytest.mark.faults
