@@ -1,10 +1,9 @@
 """The short form of the faults: two kills and a full disk befall one run, which ends as if nothing had been."""
 
-import random
 import resource
 
 from real_trainings import Life, Place, finish
-from survival import VALUES, check_equal, check_readable, killed
+from survival import VALUES, check_equal, check_readable, killed_in
 
 from core.runs.status import derive_state, read_status
 from core.training.checkpoints import list_checkpoints
@@ -17,16 +16,14 @@ BELOW_OPTIMIZER = 60_000
 
 
 def test_two_kills_and_a_full_disk_lose_no_bit(tmp_path):
-    place, chance = Place(tmp_path), random.Random(7)
+    place = Place(tmp_path)
     other = place.run("undisturbed", **VALUES | SHORT)
-    whole = finish(other)
+    finish(other)
     folder = place.run("disturbed", **VALUES | SHORT)
 
-    kills = [killed(folder, aim, chance, whole) for aim in ("deleting a checkpoint", "saving a checkpoint")]
-    assert [kill and (kill.code, kill.place) for kill in kills] == [
-        (-9, "deleting a checkpoint"),
-        (-9, "saving a checkpoint"),
-    ]
+    for aim in ("deleting a checkpoint", "saving a checkpoint"):
+        kill = killed_in(folder, aim)
+        assert (kill.code, kill.place) == (-9, aim)
 
     before = [checkpoint.step for checkpoint in list_checkpoints(folder.checkpoints_dir)]
     life = Life(folder, "resume", piped=True)

@@ -42,6 +42,8 @@ ASIDES = {
     "replacing the status": ".status.json-*",
 }
 """What a file or folder that is written aside tells about the moment."""
+HALTS = {"saving a checkpoint": "open .writing-step- 2", "deleting a checkpoint": "os.remove .safetensors 2"}
+"""Audit event, text in its arguments and count of a moment in the midst of that: see ``halting``."""
 
 
 class Place:
@@ -100,6 +102,11 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(PROJECT_ROOT), **changes}
 
 
+def halting(aim: str) -> dict[str, str]:
+    """Changes of the environment in which a process stops itself in the midst of something."""
+    return {"HALT_AT": HALTS[aim], "PYTHONPATH": f"{Path(__file__).parent / 'halting'}{os.pathsep}{PROJECT_ROOT}"}
+
+
 def command(*words: str) -> list[str]:
     """An argument list that runs ``python -m core``."""
     return [sys.executable, "-m", "core", *words]
@@ -133,13 +140,20 @@ class Life:
     def over(self) -> bool:
         return self.process.poll() is not None
 
+    def stopped(self) -> bool:
+        """Whether every thread of the process is stopped."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        try:
+            return all(path.read_text().rpartition(")")[2].split()[0] == "T" for path in threads)
+        except (FileNotFoundError, ProcessLookupError):  # one has just ended, so the process runs
+            return False
+
     def freeze(self) -> bool:
         """Stops every thread of the process; whether there was one to stop."""
         self.process.send_signal(signal.SIGSTOP)
         deadline = time.monotonic() + PATIENCE
         while not self.over:
-            threads = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
-            if all(path.read_text().rpartition(")")[2].split()[0] == "T" for path in threads):
+            if self.stopped():
                 return True
             assert time.monotonic() < deadline, "the process must stop on SIGSTOP"
         return False
@@ -169,6 +183,14 @@ class Life:
         """SIGKILL, as from the kernel; the return code."""
         os.killpg(self.process.pid, signal.SIGKILL)
         return self.process.wait(PATIENCE)
+
+    def wait_halted(self) -> None:
+        """Until the process has stopped itself."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.stopped():
+            assert not self.over, "the process must come to the moment at which it halts"
+            assert time.monotonic() < deadline, "the process must halt in time"
+            time.sleep(GLANCE)
 
     def wait(self) -> int:
         """Until it ends by itself; the return code."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from real_trainings import ASIDES, DRAWN, ROLLOUT, Life
+from real_trainings import ASIDES, DRAWN, ROLLOUT, Life, halting
 from safetensors.torch import load_file
 from tiny_runs import ADAPTER, same_bits
 
@@ -147,21 +147,41 @@ def lost_steps(folder: RunFolder) -> int:
     return (steps[-1] if steps else 0) - (checkpoints[-1].step if checkpoints else 0)
 
 
+def next_verb(folder: RunFolder) -> str:
+    """What starts the next life of a run."""
+    fresh = not folder.status_path.exists() and not list_checkpoints(folder.checkpoints_dir)
+    return "run" if fresh else "resume"
+
+
 def killed(folder: RunFolder, aim: str, chance: random.Random, whole: float) -> Kill | None:
     """One life of a run, killed; None where it was done before it could be."""
-    fresh = not folder.status_path.exists() and not list_checkpoints(folder.checkpoints_dir)
-    life = Life(folder, "run" if fresh else "resume")
+    life = Life(folder, next_verb(folder))
     try:
         doing = caught(life, aim, chance, whole)
         if doing is None or read_status(folder).final:
             life.thaw()
             assert life.wait() == 0, folder.log_path.read_text()
             return None
-        code = life.kill()
+        return killed_at(life, aim, doing)
     finally:
         life.end()
-    check_readable(folder)
-    assert derive_state(folder).label in ("lost", "queued")
-    lost = lost_steps(folder)
+
+
+def killed_in(folder: RunFolder, aim: str) -> Kill:
+    """One life of a run, killed in the midst of one of ``HALTS``."""
+    life = Life(folder, next_verb(folder), **halting(aim))
+    try:
+        life.wait_halted()
+        return killed_at(life, aim, life.where())
+    finally:
+        life.end()
+
+
+def killed_at(life: Life, aim: str, doing: str) -> Kill:
+    """Kills a frozen life, and checks what it leaves."""
+    code = life.kill()
+    check_readable(life.folder)
+    assert derive_state(life.folder).label in ("lost", "queued")
+    lost = lost_steps(life.folder)
     assert 0 <= lost <= EVERY
     return Kill(aim, doing, code, lost)

@@ -31,12 +31,16 @@ TOLD = """() => Object.fromEntries([...document.querySelectorAll('.rw-option[id^
   .filter(([_, style]) => style.display === 'block')
   .map(([name, style]) => [name, JSON.parse(style.content)]))"""
 """Option to the sentence that is shown at its field."""
-FILL = """(texts) => {
+APART = 20
+"""Milliseconds between two fields. For events of one and the same task of the browser Gradio asks once each, and the
+questions may overtake each other; nobody types like that."""
+FILL = """async ([texts, apart]) => {
   for (const [name, text] of Object.entries(texts)) {
     const input = document.querySelector(`#opt-${name} :is(input, textarea)`);
     input.focus();
     input.value = text;
     input.dispatchEvent(new InputEvent('input', { bubbles: true }));
+    await new Promise((done) => setTimeout(done, apart));
   }
 }"""
 DESCRIBED = """(told) => Object.entries(told).every(([name, sentence]) => {
@@ -69,7 +73,7 @@ def out_of_range(spec: OptionSpec) -> str:
 
 def fill(page, texts: dict[str, str]) -> None:
     """Fills fields as a paste does: each its text and one event."""
-    page.evaluate(FILL, texts)
+    page.evaluate(FILL, [texts, APART])
 
 
 def held(page, name: str) -> str:

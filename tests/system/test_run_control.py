@@ -104,10 +104,9 @@ def same_bits(a: dict, b: dict) -> bool:
 
 
 def paused_killed_resumed(run: RunFolder) -> None:
-    """Pauses a run while it loads, lets it take a step, pauses it again, kills it in its pause, and resumes it."""
+    """Pauses a run at its start, lets it take a step, pauses it again, kills it in its pause, and resumes it."""
     start_run(run)
-    until(doing(run, "loading", "libraries"))
-    pause_run(run)  # it waits for the first step
+    pause_run(run)  # it waits for the first step; once a word of it is seen, it may have taken all of its steps
     until(lambda: derive_state(run).label == "paused")
     assert read_status(run).step == 0
     request_save(run)
