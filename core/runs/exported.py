@@ -4,21 +4,19 @@ An export is a folder that is handed on as it is: weights, ``README.md``, pictur
 was measured. What the process that makes it writes, ``status.json`` and ``log.txt``, lies in the run folder.
 """
 
-import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import RunError
 from core.runs import fields
 from core.runs.background import start_in_background
 from core.runs.files import is_missing, make_folder, read_object
 from core.runs.folder import RunFolder
 from core.runs.lock import starting
-from core.runs.process import GRACE_SECONDS, press_stop, stop_run
-from core.runs.status import State, derive_state
+from core.runs.process import GRACE_SECONDS, followed_state, stop_run
+from core.runs.status import State
 from core.runs.workspace import Workspace
 
 FILE_NAME = "export.json"
@@ -169,9 +167,7 @@ def export_state(folder: RunFolder) -> State | None:
     """
     if is_missing(folder.status_path):
         return None
-    with contextlib.suppress(RunError):  # a full disk takes no note of a signal: tried again at the next look
-        press_stop(folder)
-    return derive_state(folder)
+    return followed_state(folder)
 
 
 def stop_export(folder: RunFolder, grace: float = GRACE_SECONDS) -> State:

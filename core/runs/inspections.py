@@ -5,7 +5,6 @@ A run's lies in ``RUN/inspection/``, the others in ``WORKSPACE/inspections/NAME/
 ``inspection.json``, which is written last: a folder without it is one that is not finished.
 """
 
-import contextlib
 import os
 import sys
 import time
@@ -24,8 +23,8 @@ from core.runs.files import cannot_write, is_missing, make_folder, new_folder, r
 from core.runs.folder import RunFolder, folders_with
 from core.runs.inspection import FILE_NAME, Inspection, PathName, Strip, What, Which, pictures_dir, read_inspection
 from core.runs.lock import starting
-from core.runs.process import GRACE_SECONDS, press_stop, stop_run
-from core.runs.status import State, derive_state, live_process
+from core.runs.process import GRACE_SECONDS, followed_state, stop_run
+from core.runs.status import State, live_process
 from core.runs.workspace import Workspace
 
 __all__ = [
@@ -198,9 +197,7 @@ def checked_lora(text: str) -> Path:
 
 def inspection_state(folder: RunFolder) -> State:
     """What may be believed of an inspection's process; sends the signal that is due after a stop request."""
-    with contextlib.suppress(RunError):  # a full disk takes no note of a signal: tried again at the next look
-        press_stop(folder)
-    return derive_state(folder)
+    return followed_state(folder)
 
 
 def stop_inspection(folder: RunFolder, grace: float = GRACE_SECONDS) -> State:

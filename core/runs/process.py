@@ -36,6 +36,7 @@ __all__ = [
     "StopProgress",
     "advance_stop",
     "follow_stop",
+    "followed_state",
     "kill_run",
     "press_stop",
     "request_stop",
@@ -112,6 +113,13 @@ def press_stop(folder: RunFolder) -> None:
         process = live_process(folder)
         if process is not None:
             escalate(folder, process)
+
+
+def followed_state(folder: RunFolder) -> State:
+    """What may be believed of a folder's process; sends the signal that is due after a stop request."""
+    with contextlib.suppress(RunError):  # a full disk takes no note of a signal: tried again at the next look
+        press_stop(folder)
+    return derive_state(folder)
 
 
 def follow_stop(advance: Callable[[], bool]) -> None:

@@ -1,17 +1,15 @@
 """Scoring finished runs in a process of its own, which outlives the page that asked for it. Imports no torch."""
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import RunError
 from core.runs.background import start_in_background
 from core.runs.files import is_missing, make_folder
 from core.runs.folder import RunFolder
 from core.runs.lock import starting
-from core.runs.process import GRACE_SECONDS, press_stop, stop_run
-from core.runs.status import State, derive_state
+from core.runs.process import GRACE_SECONDS, followed_state, stop_run
+from core.runs.status import State
 from core.runs.workspace import Workspace
 
 
@@ -51,9 +49,7 @@ def scoring_state(path: Path) -> State | None:
     folder = scoring_folder(path)
     if is_missing(folder.status_path):
         return None
-    with contextlib.suppress(RunError):  # a full disk takes no note of a signal: tried again at the next look
-        press_stop(folder)
-    return derive_state(folder)
+    return followed_state(folder)
 
 
 def stop_scoring(path: Path, grace: float = GRACE_SECONDS) -> State:
