@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from core.cli.common import Base, Changes, Source, WorkspaceOption, app, checked_config, open_workspace
+from core.cli.common import (
+    Base,
+    Changes,
+    Source,
+    WorkspaceOption,
+    app,
+    checked_config,
+    imported_with,
+    open_workspace,
+)
 from core.cli.queueing import put
 from core.cli.training import Queue, drive
 from core.config.flat import difference
@@ -57,8 +66,9 @@ def sweep(
         return
     title = f"{Path(source).stem}-sweep" if name is None else name
     experiment = create_experiment(
-        space, title, config, [arm.arm for arm in kept], seeds=seeds, primary=primary, any_option=True
-    )
+        space, title, config, [arm.arm for arm in kept], seeds=seeds, primary=primary, any_option=True,
+        imported=imported_with(source),
+    )  # fmt: skip
     print(f"experiment folder: {experiment.path}", flush=True)
     if queue:
         put(space, f"experiments/{experiment.name}")

@@ -11,6 +11,7 @@ from app.preflight import preflight
 from app.sweeping import EXAMPLE, Sweep, problems_of
 from app.tabs.launch import sweep_note
 from core.__main__ import app as program
+from core.config.foreign.kept import Kept, read_kept
 from core.errors import ConfigError
 from core.rollout.cost import Calibration
 from core.runs.experiment import list_experiments
@@ -93,3 +94,10 @@ def test_the_typed_command_makes_the_same_sweep(workbench, workspace, demo, meas
         (arm.run.name, arm.seed, arm.run.config()) for arm in typed.arms
     ]
     assert len(page.arms) == 6
+
+
+def test_what_was_kept_of_an_import_is_frozen_into_every_arm(workbench, workspace, demo):
+    kept = Kept("kohya", {"another_key": 1})
+    workbench.make(demo, "sweep", "kept", sweep=asked(f"{K}=1,3").sweep, imported=kept.section)
+    (made,) = list_experiments(workspace)
+    assert [read_kept(arm.run.config_path) for arm in made.arms] == [kept] * 3

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.__main__ import _guarded, app
+from core.config.foreign.kept import Kept, document, read_kept
 from core.config.presets import load_preset
 from core.rollout.cost import Calibration
 from core.runs.experiment import list_experiments
@@ -113,3 +114,13 @@ def test_a_sweep_can_wait_in_the_queue(typed, workspace, monkeypatch):
     code, _, err = typed("sweep", "demo", "--over", f"{K}=1,3", "--queue")
     assert (code, err) == (0, [])
     assert [item.selection for item in read_queue(workspace.root).items] == ["experiments/demo-sweep"]
+
+
+def test_what_was_kept_of_an_import_is_frozen_into_every_arm(typed, workspace, tmp_path):
+    kept = Kept("simpletuner", {"--another_key": "1.0"})
+    path = tmp_path / "mine.json"
+    path.write_text(document(load_preset("demo").config, kept))
+    code, _, err = typed("sweep", str(path), "--over", f"{K}=1,3")
+    assert (code, err) == (0, [])
+    (experiment,) = list_experiments(workspace)
+    assert [read_kept(row.run.config_path) for row in experiment.arms] == [kept] * 3
