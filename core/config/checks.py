@@ -11,8 +11,6 @@ from core.errors import Problem
 
 Values = Mapping[str, Any]
 MODEL = ("family", "pretrained_model_name_or_path", "single_file_config")
-SINGLE_FILE_FAMILIES = ("stable_diffusion",)
-"""Families whose single files are read."""
 LENGTH = "scheduled_sampling_max_step_offset"
 
 
@@ -69,25 +67,15 @@ def _unset_where_one(name: str, values: Values) -> str | None:
 
 
 def _single_file_config(values: Values) -> str | None:
-    family, base, folder = _single_file(values)
+    _, base, folder = _single_file(values)
     if not is_single_file(base):
         rule = "single_file_config must be unset for a base model that is no .safetensors file"
         return None if folder is None else f"{rule}, got {folder!r}"
-    if folder is not None or family not in SINGLE_FILE_FAMILIES:
+    if folder is not None:
         return None
     return (
         f"single_file_config must be given for a single file, got nothing for {base!r}; name a diffusers folder of a "
         "model of the same kind, which lends configurations and tokenizer"
-    )
-
-
-def _single_file_family(values: Values) -> str | None:
-    family, base, _ = _single_file(values)
-    if not is_single_file(base) or family in SINGLE_FILE_FAMILIES:
-        return None
-    return (
-        f"pretrained_model_name_or_path must be a folder or a hub name for {family}, got {base!r}, a single file; save "
-        "it as a diffusers folder first (from_single_file and save_pretrained of its pipeline)"
     )
 
 
@@ -198,7 +186,6 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     (("revision", "pretrained_model_name_or_path"), _only_revision),
     (("variant", "pretrained_model_name_or_path"), _only_variant),
     (("single_file_config", *MODEL), _single_file_config),
-    (("pretrained_model_name_or_path", *MODEL), _single_file_family),
     (("snr_gamma", *MODEL), _snr_gamma),
     (("scheduled_sampling_reflexflow", LENGTH, *MODEL), _reflexflow),
     (("embedded_guidance", "family"), _embedded_guidance),

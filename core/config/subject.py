@@ -23,7 +23,8 @@ class ModelOptions(Block):
     single_file_config: Text | None = option(
         None,
         "For a base model that is a single .safetensors file: a local folder in diffusers' layout, of a model of the "
-        "same kind, which lends configurations, scheduler and tokenizer, and the text encoder where the file has none.",
+        "same kind, which lends configurations, scheduler and tokenizers, and text encoders and autoencoder where the "
+        "file has none.",
         label="Folder for a single file",
     )
     revision: Text | None = option(

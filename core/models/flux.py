@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from core.errors import DataError, Problem
 from core.models.flow import KIND, check_flow, resolution_shift
-from core.models.loading import check_autoencoder, load_pipeline, refused
+from core.models.loading import check_autoencoder, refused
 from core.models.lora_targets import FLUX as FLUX_TARGETS
 from core.models.packing import pack, unpack
 from core.models.pipeline_family import PipelineFamily
+from core.models.single_file import load_model
 
 PATCH = 2
 """Latent pixels of a token's side."""
@@ -49,17 +50,17 @@ class Flux(PipelineFamily):
     @classmethod
     def load(
         cls, path: str, revision: str | None = None, variant: str | None = None, *,
-        embedded_guidance: float | None = None,
+        embedded_guidance: float | None = None, single_file_config: str | None = None,
     ) -> "Flux":  # fmt: skip
-        """Reads a local diffusers folder, or a hub id where the hub can be reached.
+        """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
 
         Raises:
             DataError: nothing at ``path`` loads as a FLUX.1 pipeline, or it takes no guidance and one is given.
         """
         parts = ("transformer", "vae", "text_encoder", "text_encoder_2")
-        pipeline = load_pipeline(
-            FluxPipeline, path, revision, variant, parts=(*parts, "tokenizer", "tokenizer_2", "scheduler"),
-            weighted=parts, advice="check its family",
+        pipeline = load_model(
+            FluxPipeline, path, revision, variant, single_file_config, network=cls.part,
+            parts=(*parts, "tokenizer", "tokenizer_2", "scheduler"), weighted=parts, advice="check its family",
         )  # fmt: skip
         check_flow(pipeline, path)
         if "mu" not in inspect.signature(pipeline.scheduler.set_timesteps).parameters:

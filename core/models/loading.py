@@ -84,7 +84,7 @@ def lists_part(path: str, name: str) -> bool:
     """Whether a pipeline has a part: a folder by its ``model_index.json``; of a hub model it is taken for granted."""
     if not os.path.isdir(path):
         return True
-    return _index(path).get(name, [None])[0] is not None
+    return model_index(path).get(name, [None])[0] is not None
 
 
 def check_autoencoder(pipeline: Any, path: str, channels: int) -> None:
@@ -116,7 +116,7 @@ def _check_local(path: str, revision: str | None) -> None:
     if looks_local and not os.path.exists(folder):
         raise refused(f"be a folder that exists, got {path!r}; check the path")
     if os.path.isfile(folder):
-        raise refused(f"be a diffusers folder, got {path!r}, a single file; save it as one with diffusers first")
+        raise refused(f"be a diffusers folder, got {path!r}, a file that is no .safetensors file")
     if os.path.isdir(folder) and revision is not None:
         rule = f"revision must be unset for a base model in a folder, which has only one, got {revision!r}"
         raise DataError([Problem("revision", rule)])
@@ -131,7 +131,7 @@ def check_folder(
     Raises:
         DataError: it is none; the sentence is about ``option``.
     """
-    folder, listed = Path(path), _index(path, option)
+    folder, listed = Path(path), model_index(path, option)
     pipeline = listed.get("_class_name")
     if pipeline != kind:
         more = strangers.get(str(pipeline), "choose the family that it belongs to")
@@ -141,7 +141,7 @@ def check_folder(
             raise refused(f"be a diffusers folder with a {name}, got {path!r}, which has none", option)
 
 
-def _index(path: str, option: str = _OPTION) -> dict[str, Any]:
+def model_index(path: str, option: str = _OPTION) -> dict[str, Any]:
     """The ``model_index.json`` of a folder."""
     index = Path(path) / "model_index.json"
     if not index.is_file():

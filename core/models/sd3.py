@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.models.flow import KIND, check_flow, resolution_shift
-from core.models.loading import check_autoencoder, lists_part, load_pipeline
+from core.models.loading import check_autoencoder, lists_part
 from core.models.lora_targets import SD3 as SD3_TARGETS
 from core.models.packing import pack, unpack
 from core.models.pipeline_family import PipelineFamily
+from core.models.single_file import load_model
 
 
 class SD3(PipelineFamily):
@@ -27,16 +28,19 @@ class SD3(PipelineFamily):
     targets = SD3_TARGETS
 
     @classmethod
-    def load(cls, path: str, revision: str | None = None, variant: str | None = None) -> "SD3":
-        """Reads a local diffusers folder, or a hub id where the hub can be reached.
+    def load(
+        cls, path: str, revision: str | None = None, variant: str | None = None, *,
+        single_file_config: str | None = None,
+    ) -> "SD3":  # fmt: skip
+        """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
 
         Raises:
             DataError: nothing at ``path`` loads as a Stable Diffusion 3 pipeline.
         """
         parts = ["transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"]
-        third = lists_part(path, "text_encoder_3")
-        pipeline = load_pipeline(
-            StableDiffusion3Pipeline, path, revision, variant,
+        third = lists_part(path if single_file_config is None else single_file_config, "text_encoder_3")
+        pipeline = load_model(
+            StableDiffusion3Pipeline, path, revision, variant, single_file_config, network=cls.part,
             parts=[*parts, *(("text_encoder_3", "tokenizer_3") if third else ())],
             weighted=("transformer", "vae", *cls.encoders), advice="check its family",
             **({} if third else {"text_encoder_3": None, "tokenizer_3": None}),

@@ -10,10 +10,11 @@ from diffusers import StableDiffusionXLPipeline
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from core.models.loading import check_autoencoder, load_pipeline, refused
+from core.models.loading import check_autoencoder, refused
 from core.models.lora_targets import UNET
 from core.models.packing import pack, unpack
 from core.models.pipeline_family import PipelineFamily
+from core.models.single_file import load_model
 from core.models.unet import KINDS, check_unet
 
 REFINER = "SDXL's refiner only goes on from pictures of the base: take the base"
@@ -33,14 +34,17 @@ class SDXL(PipelineFamily):
     targets = UNET
 
     @classmethod
-    def load(cls, path: str, revision: str | None = None, variant: str | None = None) -> "SDXL":
-        """Reads a local diffusers folder, or a hub id where the hub can be reached.
+    def load(
+        cls, path: str, revision: str | None = None, variant: str | None = None, *,
+        single_file_config: str | None = None,
+    ) -> "SDXL":  # fmt: skip
+        """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
 
         Raises:
             DataError: nothing at ``path`` loads as an SDXL pipeline, or it is the refiner.
         """
-        pipeline = load_pipeline(
-            StableDiffusionXLPipeline, path, revision, variant,
+        pipeline = load_model(
+            StableDiffusionXLPipeline, path, revision, variant, single_file_config, network=cls.part,
             parts=("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
             weighted=("unet", "vae", "text_encoder", "text_encoder_2"), advice="check its family",
             strangers={"StableDiffusionXLImg2ImgPipeline": REFINER}, add_watermarker=False,

@@ -1,34 +1,65 @@
-"""A Stable Diffusion 1.x model in one ``.safetensors`` file, in the layout of its original code.
+"""A base model in one ``.safetensors`` file, in the layout of its original code.
 
-diffusers renames the tensors. A diffusers folder lends what the file does not hold: configurations, scheduler,
-tokenizer, and the text encoder where the file has none.
+diffusers renames the tensors. A diffusers folder lends what the file does not hold: configurations, scheduler and
+tokenizers, and the text encoders and the autoencoder where the file has none.
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from math import prod
+from types import MappingProxyType
+from typing import Any
 
+import diffusers
 import torch
+import transformers
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel
 
-from core.models.loading import check_folder, check_weights, reading, refused
+from core.models.loading import check_folder, check_weights, load_pipeline, model_index, reading, refused
+from core.models.single_layouts import ENCODERS, IDENTITY, NETWORK, VAE, Encoder
 
 OPTION = "single_file_config"
-PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text_encoder": "cond_stage_model."}
-"""How the names of a part's tensors begin."""
-CLIP = PREFIXES["text_encoder"] + "transformer.text_model."
-"""The same in files of SD 1.x; SD 2.x has another text encoder."""
 ADVICE = "take another file or another single_file_config, or save the model as a diffusers folder"
+_LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 
 
-def load_single_file(path: str, folder: str) -> StableDiffusionPipeline:
+def load_model(
+    kind: type[Any], path: str, revision: str | None, variant: str | None, single_file_config: str | None, *,
+    network: str, parts: Sequence[str], weighted: Sequence[str], advice: str,
+    strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
+) -> Any:  # fmt: skip
+    """Reads a diffusers folder or a hub id, or with a ``single_file_config`` a single file.
+
+    Args as of :func:`core.models.loading.load_pipeline` and :func:`load_single_file`.
+
+    Raises:
+        DataError: nothing at ``path`` loads as such a pipeline.
+    """
+    if single_file_config is None:
+        return load_pipeline(
+            kind, path, revision, variant, parts=parts, weighted=weighted, advice=advice, strangers=strangers, **options
+        )
+    return load_single_file(
+        kind, path, single_file_config, network=network, parts=parts, strangers=strangers, **options
+    )  # fmt: skip
+
+
+def load_single_file(
+    kind: type[Any], path: str, folder: str, *, network: str, parts: Sequence[str],
+    strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
+) -> Any:  # fmt: skip
     """Reads a single file in float32; its plain weights where it has averaged ones (EMA) too.
 
     Args:
+        kind: class of the pipeline.
         path: of the file.
         folder: in diffusers' layout, of a model of the same kind.
+        network: the denoising network's name in the pipeline.
+        parts: that the folder must have.
+        strangers: what to say of folders of some other pipeline classes, by class.
+        **options: for the pipeline's ``from_single_file``.
 
     Raises:
         DataError: the file is no such model, is torn or lacks weights, or the folder does not go with it.
@@ -37,62 +68,104 @@ def load_single_file(path: str, folder: str) -> StableDiffusionPipeline:
         raise refused(f"be a file that exists, got {path!r}; check the path")
     if not os.path.isdir(folder):
         raise refused(f"be a diffusers folder that exists, got {folder!r}; check the path", OPTION)
-    check_folder(folder, StableDiffusionPipeline.__name__, [*PREFIXES, "tokenizer", "scheduler"], option=OPTION)
-    rule = f"be a single file of SD 1.x in its original layout that goes with {folder!r}, got {path!r}"
+    check_folder(folder, kind.__name__, parts, strangers, option=OPTION)
+    encoders = {name: each for name, each in ENCODERS[kind.__name__].items() if name in parts}
+    rule = f"be a single file in its original layout that goes with {folder!r}, got {path!r}"
     with reading(rule, ADVICE):
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-        _check_names(names, _described(folder), path)
-        pipeline = StableDiffusionPipeline.from_single_file(
-            path, config=folder, local_files_only=True, dtype=torch.float32, safety_checker=None,
-            requires_safety_checker=False, feature_extractor=None, image_encoder=None,
-            **({} if _has_text_encoder(names) else {"text_encoder": _lent(folder)}),
+        numbers = _numbers(path)
+        _check_numbers(numbers, folder, network, encoders, path)
+        if IDENTITY in numbers:
+            _check_identity(path)
+        lent = [name for name, each in encoders.items() if not _holds(numbers, each.root)]
+        lent += [] if _holds(numbers, *VAE) else ["vae"]
+        pipeline = kind.from_single_file(
+            path, config=folder, local_files_only=True, dtype=torch.float32, feature_extractor=None,
+            image_encoder=None, **{name: _lent(folder, name) for name in lent}, **options,
         )  # fmt: skip
-    for name in PREFIXES:
-        weights = getattr(pipeline, name).state_dict()
-        empty = [key for key, tensor in weights.items() if tensor.is_meta]
-        if empty:
-            raise refused(f"{rule}, whose {name} lacks {len(empty)} tensors, such as {empty[0]}; {ADVICE}")
-        # off the mapped file: its tensors lie at odd places, and the last bits of a product depend on where they lie
-        getattr(pipeline, name).load_state_dict({key: tensor.clone() for key, tensor in weights.items()}, assign=True)
+    for name in (network, "vae", *encoders):
+        _own(getattr(pipeline, name), f"{rule}, whose {name}")
     return pipeline
 
 
-def _lent(folder: str) -> CLIPTextModel:
-    """The folder's own text encoder."""
-    encoder = CLIPTextModel.from_pretrained(
-        folder, subfolder="text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
-    )
-    check_weights({"text_encoder": encoder}, folder, OPTION)
-    return encoder
+def _numbers(path: str) -> dict[str, int]:
+    """How many numbers each tensor of the file has."""
+    with safe_open(path, framework="pt") as file:
+        return {name: prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
-def _described(folder: str) -> dict[str, nn.Module]:
-    """The parts as the folder describes them, without weights."""
-    with init_empty_weights():
-        return {
-            "unet": UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder, subfolder="unet")),
-            "vae": AutoencoderKL.from_config(AutoencoderKL.load_config(folder, subfolder="vae")),
-            "text_encoder": CLIPTextModel(CLIPTextConfig.from_pretrained(folder, subfolder="text_encoder")),
-        }
+def _holds(names: Mapping[str, int], *roots: str) -> bool:
+    return any(name.startswith(roots) for name in names)
 
 
-def _has_text_encoder(names: list[str]) -> bool:
-    return any(key.startswith(PREFIXES["text_encoder"]) for key in names)
+def _check_numbers(
+    numbers: Mapping[str, int], folder: str, network: str, encoders: Mapping[str, Encoder], path: str
+) -> None:
+    """Refuses what diffusers would pass over: weights that the folder's parts lack, text encoders it does not know.
 
-
-def _check_names(names: list[str], parts: dict[str, nn.Module], path: str) -> None:
-    """Refuses what diffusers would pass over: tensors that the folder's parts lack, parts that the file lacks."""
-    for name in ("unet", "vae"):
-        found, wanted = sum(key.startswith(PREFIXES[name]) for key in names), len(parts[name].state_dict())
-        if found < wanted or (name == "unet" and found > wanted):  # an autoencoder may lie beside its training's loss
-            got = f"got {path!r}, whose {name} has {found} of {wanted} tensors"
+    Numbers are counted, for files hold in one tensor what diffusers holds in three.
+    """
+    others = (*VAE, *(each.root for each in encoders.values()))
+    named = _holds(numbers, NETWORK)
+    found = {
+        network: sum(
+            n for key, n in numbers.items() if key.startswith(NETWORK) or not (named or key.startswith(others))
+        ),
+        "vae": sum(n for key, n in numbers.items() if key.startswith(VAE)),
+    }
+    for name, count in found.items():
+        wanted = sum(tensor.numel() for tensor in _described(folder, name).state_dict().values())
+        if name == "vae" and (count == 0 or count > wanted):  # lent; or it lies beside its training's loss
+            continue
+        if count != wanted:
+            got = f"got {path!r}, whose {name} has {count} of {wanted} numbers"
             raise refused(f"have the weights that single_file_config describes, {got}; {ADVICE}")
-    if not _has_text_encoder(names):
-        return
-    if not any(key.startswith(CLIP) for key in names):
-        raise refused(f"have the text encoder of SD 1.x, got {path!r}, which has another; take a diffusers folder")
-    wanted = {CLIP + key.removeprefix("text_model.") for key in parts["text_encoder"].state_dict()}
-    lacking = sorted(wanted.difference(names))
-    if lacking:  # diffusers would take the folder's text encoder, or leave these out
-        raise refused(f"have the whole text encoder, got {path!r}, which lacks {lacking[0]}; {ADVICE}")
+    for name, each in encoders.items():
+        if _holds(numbers, each.root) and not any(mark in numbers for mark in each.marks):
+            got = f"got {path!r}, whose {name} has no {' nor '.join(each.marks)}"
+            raise refused(f"have no text encoder or one that diffusers reads, {got}; {ADVICE}")
+
+
+def _class(folder: str, name: str) -> Any:
+    """Of a part, as the folder names it."""
+    library, kind = model_index(folder, OPTION)[name]
+    return getattr(_LIBRARIES[library], kind)
+
+
+def _described(folder: str, name: str) -> nn.Module:
+    """A part of diffusers as the folder describes it, without weights."""
+    kind = _class(folder, name)
+    with init_empty_weights():
+        return kind.from_config(kind.load_config(folder, subfolder=name))
+
+
+def _lent(folder: str, name: str) -> nn.Module:
+    """The folder's own part."""
+    part = _class(folder, name).from_pretrained(
+        folder, subfolder=name, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    check_weights({name: part}, folder, OPTION)
+    return part
+
+
+def _own(part: nn.Module, rule: str) -> None:
+    """Takes a part's weights off the mapped file: its tensors lie at odd places, which the last bits depend on.
+
+    Raises:
+        DataError: some weights were in no file.
+    """
+    if isinstance(part, transformers.PreTrainedModel):
+        part.tie_weights()
+    empty = [name for name, tensor in part.state_dict().items() if tensor.is_meta]
+    if empty:
+        raise refused(f"{rule} lacks {len(empty)} tensors, such as {empty[0]}; {ADVICE}")
+    for tensor in (*part.parameters(), *part.buffers()):
+        tensor.data = tensor.data.clone()
+
+
+def _check_identity(path: str) -> None:
+    """Refuses a projection that diffusers would not read."""
+    with safe_open(path, framework="pt") as file:
+        projection = file.get_tensor(IDENTITY).float()
+    if not torch.equal(projection, torch.eye(len(projection))):
+        got = f"got {path!r}, whose {IDENTITY} is another, which diffusers does not read"
+        raise refused(f"have the identity as the projection of its first text encoder, {got}; {ADVICE}")

@@ -7,10 +7,10 @@ from diffusers import StableDiffusionPipeline
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from core.models.loading import check_autoencoder, load_pipeline, refused
+from core.models.loading import check_autoencoder, refused
 from core.models.lora_targets import UNET
 from core.models.pipeline_family import PipelineFamily
-from core.models.single_file import load_single_file
+from core.models.single_file import load_model
 from core.models.unet import KINDS, check_unet
 
 WEIGHTED = ("unet", "vae", "text_encoder")
@@ -40,14 +40,11 @@ class StableDiffusion(PipelineFamily):
         Raises:
             DataError: nothing at ``path`` loads as a Stable Diffusion pipeline.
         """
-        if single_file_config is None:
-            pipeline = load_pipeline(
-                StableDiffusionPipeline, path, revision, variant, parts=PARTS, weighted=WEIGHTED,
-                advice="use 'embedded' for the base model that ships with the workbench",
-                safety_checker=None, requires_safety_checker=False,
-            )  # fmt: skip
-        else:
-            pipeline = load_single_file(path, single_file_config)
+        pipeline = load_model(
+            StableDiffusionPipeline, path, revision, variant, single_file_config, network=cls.part, parts=PARTS,
+            weighted=WEIGHTED, advice="use 'embedded' for the base model that ships with the workbench",
+            safety_checker=None, requires_safety_checker=False,
+        )  # fmt: skip
         check_unet(pipeline, path)
         check_autoencoder(pipeline, path, pipeline.unet.config["in_channels"])
         try:

@@ -29,6 +29,8 @@ from core.models import FAMILIES
 PROJECTION = 20
 """Width of a pooled prompt; no multiple of any token's."""
 T5_WIDTH = 40
+NARROW, WIDE = 8, 24
+"""Widths of the two CLIP encoders: single files are told apart by them."""
 
 
 def save_sdxl(folder: Path, kind: str = "epsilon", **changes) -> Path:
@@ -45,8 +47,8 @@ def save_sdxl(folder: Path, kind: str = "epsilon", **changes) -> Path:
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )  # fmt: skip
         pipeline = StableDiffusionXLPipeline(
-            vae=autoencoder(), unet=unet, text_encoder=CLIPTextModel(clip(tokenizer)), tokenizer=tokenizer,
-            text_encoder_2=CLIPTextModelWithProjection(clip(tokenizer)), tokenizer_2=tokenizer,
+            vae=autoencoder(), unet=unet, text_encoder=CLIPTextModel(clip(tokenizer, NARROW)), tokenizer=tokenizer,
+            text_encoder_2=CLIPTextModelWithProjection(clip(tokenizer, WIDE)), tokenizer_2=tokenizer,
             scheduler=noise_schedulers(kind), add_watermarker=False, **changes,
         )  # fmt: skip
     pipeline.save_pretrained(folder)
@@ -61,12 +63,14 @@ def save_sd3(folder: Path, *, with_t5: bool = True, **scheduling) -> Path:
         transformer = SD3Transformer2DModel(
             sample_size=8, patch_size=2, in_channels=4, out_channels=4, num_layers=2, num_attention_heads=2,
             attention_head_dim=8, joint_attention_dim=T5_WIDTH, caption_projection_dim=16,
-            pooled_projection_dim=2 * PROJECTION, pos_embed_max_size=12, dual_attention_layers=(0,), qk_norm="rms_norm",
+            pooled_projection_dim=NARROW + PROJECTION, pos_embed_max_size=12, dual_attention_layers=(0,),
+            qk_norm="rms_norm",
         )  # fmt: skip
+        first = CLIPTextModelWithProjection(clip(tokenizer, NARROW, projection_dim=NARROW))
+        first.text_projection.weight.data = torch.eye(NARROW)  # as diffusers puts it in, whatever a single file says
         pipeline = StableDiffusion3Pipeline(
-            vae=autoencoder(shift_factor=0.25), transformer=transformer,
-            text_encoder=CLIPTextModelWithProjection(clip(tokenizer)), tokenizer=tokenizer,
-            text_encoder_2=CLIPTextModelWithProjection(clip(tokenizer)), tokenizer_2=tokenizer,
+            vae=autoencoder(shift_factor=0.25), transformer=transformer, text_encoder=first, tokenizer=tokenizer,
+            text_encoder_2=CLIPTextModelWithProjection(clip(tokenizer, WIDE)), tokenizer_2=tokenizer,
             text_encoder_3=t5() if with_t5 else None, tokenizer_3=t5_tokenizer() if with_t5 else None,
             scheduler=FlowMatchEulerDiscreteScheduler(**{"shift": 3.0, **scheduling}),
         )  # fmt: skip
@@ -116,11 +120,11 @@ def autoencoder(**changes) -> AutoencoderKL:
     )  # fmt: skip
 
 
-def clip(tokenizer) -> CLIPTextConfig:
+def clip(tokenizer, width: int = WIDTH, projection_dim: int = PROJECTION) -> CLIPTextConfig:
     """Of every CLIP encoder here."""
     return CLIPTextConfig(
-        hidden_size=WIDTH, intermediate_size=32, num_attention_heads=2, num_hidden_layers=2, vocab_size=len(tokenizer),
-        max_position_embeddings=LENGTH, projection_dim=PROJECTION, bos_token_id=tokenizer.bos_token_id,
+        hidden_size=width, intermediate_size=32, num_attention_heads=2, num_hidden_layers=2, vocab_size=len(tokenizer),
+        max_position_embeddings=LENGTH, projection_dim=projection_dim, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
 

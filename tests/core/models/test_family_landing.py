@@ -57,7 +57,7 @@ class SDXLOracle(Oracle):
 
 class SD3Oracle(Oracle):
     def answer(self, item, hidden_states, timestep, encoder_hidden_states, pooled_projections, return_dict):
-        assert pooled_projections.shape == (len(item), 40)
+        assert pooled_projections.shape == (len(item), 28)
         assert bool((pooled_projections == item[:, None] + POOLED).all())
         return self.exact(item, timestep)
 
@@ -82,7 +82,7 @@ class FluxOracle(Oracle):
 
 
 ORACLES = {"sdxl": SDXLOracle, "sd3": SD3Oracle, "flux": FluxOracle}
-POOLED_WIDTH = {"sdxl": 20, "sd3": 40, "flux": 16}
+POOLED_WIDTH = {"sdxl": 20, "sd3": 28, "flux": 16}
 
 
 def loaded(name, bases, family_bases):
