@@ -84,8 +84,11 @@ TWO_ARMS = Design()
 """Teacher forcing and rollout, one seed."""
 
 
-def allowed(seeds: int) -> str:
+def allowed(seeds: int, *, sweep: bool = False) -> str:
     """What so many training seeds allow to be said, one sentence."""
+    if sweep:
+        told = "1 training seed cannot tell an order from chance" if seeds == 1 else f"{seeds} training seeds each"
+        return f"A sweep is ranked and gets no verdict: {told}."
     if seeds >= FEWEST_FOR_VERDICT:
         return f"{seeds} training seeds allow a verdict: the test over seeds can reach p = {2 / 2**seeds:.2g}."
     beyond = f"a verdict needs {FEWEST_FOR_VERDICT} or more"

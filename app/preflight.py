@@ -165,7 +165,13 @@ def _sweep(config: RunConfig, design: Design, sweep: Sweep, workspace: Workspace
     if failed:
         return failed
     count = len(sweep.kept(workspace.root, config, design.seeds))
-    return [Check("pass", "Sweep", f"{count} arms, the teacher-forced reference among them. {allowed(design.seeds)}")]
+    return [
+        Check(
+            "pass",
+            "Sweep",
+            f"{count} arms, the teacher-forced reference among them. {allowed(design.seeds, sweep=True)}",
+        )
+    ]
 
 
 def _measured(config: RunConfig, workspace: Workspace) -> list[Check]:

@@ -18,7 +18,7 @@ from core.config.presets import DEFAULT_PRESET
 from core.config.run import RunConfig
 from core.config.spec import show_value
 from core.errors import WorkbenchError
-from core.runs.arms import changed
+from core.runs.arms import changed, is_sweep
 from core.runs.experiment_folder import Experiment
 from core.runs.folder import RunFolder
 from core.runs.remedies import remedy_for
@@ -75,10 +75,12 @@ def retry_of(entry: Entry | None) -> Retry | None:
 
 
 def _shared(entry: Entry) -> RunFolder | None:
-    """The run whose config is what all arms share: the first that changes nothing of it."""
+    """The run whose config is what all arms share: the first that changes nothing of it; None for a sweep's arms."""
     if not entry.selection.is_experiment:
         return entry.arms[0].folder
     experiment = Experiment(entry.arms[0].folder.path.parent)
+    if is_sweep(arm.arm for arm in experiment.arms):
+        return None
     return next((arm.run for arm in experiment.arms if not arm.changes), None)
 
 

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from app.html import empty, escape, paragraph, table
 from core.evaluation.verdict import Comparison, Judgement, RunScores
 from core.report.facts import VIEWS
-from core.report.words import HOW_TESTED, MISSING, NO_WEIGHTS, arm_labels, cost_table, score_table, unmeasured
+from core.report.words import (
+    MISSING,
+    NO_WEIGHTS,
+    arm_labels,
+    cost_table,
+    how_tested,
+    ranking_table,
+    score_table,
+    unmeasured,
+)
 from core.runs.scores import SCORES, Score
 
 BETTER = {
@@ -43,7 +52,9 @@ def scores_html(runs: Sequence[RunScores], judgement: Judgement | None, view: st
     scores = table(["Score", *map(escape, labels.values())], rows, caption, raw=True)
     lacking = unmeasured(runs)
     without = paragraph(f"Not measured: {', '.join(lacking)}.") if lacking else ""
-    return f'{how}<div id="scores-table">{scores}</div>{without}{empty(NO_WEIGHTS)}{_folded(runs, judgement)}'
+    order, places = ([], []) if judgement is None else ranking_table(judgement)
+    ranking = table(order, places, "Arms by the declared score") if places else ""
+    return f'{how}{ranking}<div id="scores-table">{scores}</div>{without}{empty(NO_WEIGHTS)}{_folded(runs, judgement)}'
 
 
 def steps_used(runs: Sequence[RunScores]) -> str:
@@ -132,7 +143,8 @@ def _folded(runs: Sequence[RunScores], judgement: Judgement | None) -> str:
     if judgement is None:
         return ""
     own = table(*score_table(runs, judgement), "Scores of each training seed")
-    return _details("Scores of each training seed", own) + _details("How this is tested", paragraph(HOW_TESTED))
+    how = paragraph(how_tested(run.arm for run in runs))
+    return _details("Scores of each training seed", own) + _details("How this is tested", how)
 
 
 def _details(title: str, content: str) -> str:

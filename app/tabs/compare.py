@@ -1,4 +1,4 @@
-"""Compare: did rollout help? The verdict, the pictures, the numbers, and what may be taken along."""
+"""Compare: did rollout help? Of a sweep: which settings score best? With pictures, numbers, and what may be taken."""
 
 from __future__ import annotations
 

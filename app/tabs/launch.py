@@ -103,7 +103,7 @@ def _build_design(parts: Parts) -> None:
                 [(score.label, score.name) for score in SCORES.values()],
                 value=DEFAULT_SCORE,
                 label="Primary score, declared before training",
-                info="It alone gives the verdict; the others are secondary.",
+                info="It alone gives the verdict, or ranks a sweep; the others are secondary.",
                 filterable=False,
                 interactive=True,
                 elem_id="primary",
@@ -210,7 +210,8 @@ def design_note(design: Design) -> str:
     if not design.is_experiment:
         return ""
     score = SCORES[design.primary]
-    return sentences([allowed(design.seeds), f"{score.label} ({score.unit}): {score.help}"])
+    told = allowed(design.seeds, sweep=design.sweep is not None)
+    return sentences([told, f"{score.label} ({score.unit}): {score.help}"])
 
 
 def measure_button(workbench: Workbench, config: RunConfig | None) -> gr.Button:

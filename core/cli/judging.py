@@ -17,7 +17,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of text.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:  # fmt: skip
-    """Says whether rollout helped, and writes a folder that shows it and opens without a server."""
+    """Says whether rollout helped, or ranks a sweep, and writes a folder that shows it and opens without a server."""
     from core.report.export import export_report
     from core.report.judged import judge_experiment
 
@@ -48,10 +48,19 @@ def _view(name: str):
 
 
 def _print_text(judged, folder: Path) -> None:
-    from core.report.words import as_text, cost_table, score_table, verdict_lines
+    from core.report.words import as_text, cost_table, ranking_table, score_table, verdict_lines
 
     runs, judgement = judged.runs, judged.judgement
-    lines = [*verdict_lines(judgement), "", *as_text(*score_table(runs, judgement)), "", *as_text(*cost_table(runs))]
+    head, places = ranking_table(judgement)
+    ranking = ["", *as_text(head, places)] if places else []
+    lines = [
+        *verdict_lines(judgement),
+        *ranking,
+        "",
+        *as_text(*score_table(runs, judgement)),
+        "",
+        *as_text(*cost_table(runs)),
+    ]
     if judgement.problems:
         lines += ["", "Problems:", *judgement.problems]
     print("\n".join([*lines, "", f"report: {folder / 'index.html'}"]))

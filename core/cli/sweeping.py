@@ -37,7 +37,7 @@ def sweep(
     fit: Annotated[bool, typer.Option("--fit", help="Take the cheapest that fit the cap, where not all do.")] = False,
     seeds: Annotated[int, typer.Option("--seeds", help="Training seeds, from the config's own upwards.")] = 1,
     primary: Annotated[
-        str, typer.Option("--primary", help=f"The score that gives the verdict: {', '.join(SCORES)}.", metavar="SCORE")
+        str, typer.Option("--primary", help=f"The score that ranks the arms: {', '.join(SCORES)}.", metavar="SCORE")
     ] = DEFAULT_SCORE,
     name: Annotated[str | None, typer.Option("--name", help="The experiment's name.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it would train and cost, and train nothing.")] = False,

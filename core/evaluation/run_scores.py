@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.evaluation.run_records import RunRecords, read_run
-from core.runs.arms import REFERENCE
+from core.runs.arms import REFERENCE, is_sweep
 from core.runs.drift import DriftRecord
 from core.runs.experiment_folder import ArmRun
 from core.runs.folder import RunFolder
@@ -63,10 +63,10 @@ def read_scores(arms: Sequence[ArmRun], *, view: View = "steps") -> tuple[RunSco
     or shorter, as teacher forcing at equal compute is, is read at its own planned end: its number of steps is what it
     is about, and ``step`` says it.
 
-    *Equal compute*: the budget of a seed is what its rollout run (else the first arm that is not the reference) had
-    spent at the step of the equal-steps view. Each other run of the seed is read at its last measurement within the
-    budget, with a tolerance of 2 % or of one of its steps, whichever is more. A run that never spent as much, or was
-    measured only well before, is read there, and its problems say so.
+    *Equal compute*: the budget of a seed is what its rollout run (of a sweep the reference, else the first arm that
+    is not the reference) had spent at the step of the equal-steps view. Each other run of the seed is read at its
+    last measurement within the budget, with a tolerance of 2 % or of one of its steps, whichever is more. A run
+    that never spent as much, or was measured only well before, is read there, and its problems say so.
 
     A score comes from the full measurement if every run that is read at a step has it there and it was taken alike
     (samples, sampling steps, guidance, timesteps, pairs), else from the measurement of the checkpoint: one source for
@@ -118,7 +118,11 @@ def _say_missing(run: RunRecords, step: int) -> None:
 
 def _equal_compute(runs: Sequence[RunRecords], steps: Sequence[int | None]) -> list[int | None]:
     names = [run.arm.arm for run in runs]
-    spender = SPENDER if SPENDER in names else next((name for name in names if name != REFERENCE), REFERENCE)
+    others = (name for name in names if name != REFERENCE)
+    if SPENDER in names:
+        spender = SPENDER
+    else:
+        spender = REFERENCE if is_sweep(names) and REFERENCE in names else next(others, REFERENCE)
     budgets: dict[int, float] = {}
     for run, step in zip(runs, steps, strict=True):
         if run.arm.arm == spender and step is not None:

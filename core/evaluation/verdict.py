@@ -13,14 +13,15 @@ import numpy as np
 
 from core.errors import RunError
 from core.evaluation import wording
+from core.evaluation.ranking import Place, rank, ranking_lines
 from core.evaluation.run_scores import RunScores, View, read_scores
 from core.evaluation.statistics import LEAST_FOR_VERDICT, LEVEL, holm, interval, seeds_needed, sign_flip_p
-from core.runs.arms import REFERENCE
+from core.runs.arms import REFERENCE, is_sweep
 from core.runs.scores import DEFAULT_SCORE, SCORES
 
 __all__ = ["Comparison", "Judgement", "RunScores", "Verdict", "View", "judge", "read_scores"]
 
-Level = Literal["nothing", "illustration", "exploratory", "no difference shown", "difference"]
+Level = Literal["nothing", "illustration", "exploratory", "no difference shown", "difference", "ranking"]
 CONTROLS = ("placebo", "input-perturbation")
 REPLICATE = "replicate"
 Table = Mapping[tuple[str, int], RunScores]
@@ -41,7 +42,8 @@ class Comparison:
         sd: Their standard deviation; None with one seed.
         interval: 95 % t interval of the mean, descriptive; None below five seeds.
         p: Of the exact sign-flip test; None below six seeds, where it cannot reach 0.05.
-        p_holm: The same, corrected for all secondary comparisons; None for the primary one, and where p is None.
+        p_holm: The same, corrected for all secondary comparisons; of a sweep, for all arms on the primary score, else
+            for all on the others. None for a verdict's own, and where p is None.
     """
 
     arm: str
@@ -63,7 +65,8 @@ class Verdict:
     Attributes:
         level: "nothing" without a pair; "illustration" with one; "exploratory" with two to five, or while runs of the
             declared seeds are still to come: who may stop when he likes what he sees finds more than there is;
-            "difference" when p is at most 0.05; "no difference shown" otherwise.
+            "difference" when p is at most 0.05; "no difference shown" otherwise; "ranking" for a sweep, which declares
+            no one comparison.
         sentence: For people.
         more_seeds: How many more seeds a verdict needs; after "no difference shown", roughly how many more would show
             an effect of that size. None where none is needed, or no number would do.
@@ -88,7 +91,9 @@ class Judgement:
             then all arms on the other scores. Those after the first are secondary.
         problems: What is missing or cannot be relied on, a sentence each.
         noise_floor: How far the A/A replicate lies from its reference; None without one.
-        controls: What the placebo and input perturbation do beside the judged arm, a sentence each.
+        controls: What the placebo and input perturbation do beside the judged arm, of a sweep what its ranking and its
+            comparisons are worth, a sentence each.
+        ranking: Of a sweep: its arms by the primary score, the best first; empty for other experiments.
     """
 
     primary: str
@@ -98,17 +103,18 @@ class Judgement:
     problems: tuple[str, ...]
     noise_floor: str | None = None
     controls: tuple[str, ...] = ()
+    ranking: tuple[Place, ...] = ()
 
 
 def judge(
     runs: Sequence[RunScores], *, primary: str = DEFAULT_SCORE, arm: str = "rollout", reference: str = REFERENCE
 ) -> Judgement:
-    """Judges an experiment.
+    """Judges an experiment; a sweep is ranked, and each of its arms read against the reference.
 
     Args:
         runs: Its runs, from ``read_scores``.
-        primary: The score that was declared before training.
-        arm: The arm that the verdict is on.
+        primary: The score that was declared before training; of a sweep, the one that ranks.
+        arm: The arm that the verdict is on; not used for a sweep.
         reference: What all arms are read against.
 
     Raises:
@@ -123,6 +129,8 @@ def judge(
     for run in runs:
         if table.setdefault((run.arm, run.seed), run) is not run:
             problems.append(f"{run.run.name} is left out: another run is {run.arm} of seed {run.seed} already.")
+    if is_sweep(run.arm for run in runs):
+        return _judge_sweep(table, reference, primary, problems)
     others = [name for name in dict.fromkeys(run.arm for run in runs) if name not in (arm, reference)]
     first = _compare(table, arm, reference, primary, problems, is_primary=True)
     beside = [_compare(table, name, reference, primary, problems, is_primary=True) for name in others]
@@ -135,6 +143,27 @@ def judge(
         primary, reference, _verdict(first, arm, reference, primary, _waiting(table, arm, reference)),
         secondary if first is None else (first, *secondary), tuple(dict.fromkeys(problems)),
         _noise_floor(first, on_primary), _controls(first, on_primary),
+    )  # fmt: skip
+
+
+def _judge_sweep(table: Table, reference: str, primary: str, problems: list[str]) -> Judgement:
+    """Ranks the arms on the primary score; what p has to stand up to is all arms on it, or all on the other scores."""
+    runs = list(table.values())
+    names = dict.fromkeys(run.arm for run in runs)
+    cells = [name for name in names if name != reference] if reference in names else []
+    on_primary = [_compare(table, name, reference, primary, problems, is_primary=True) for name in cells]
+    measured = [name for name in SCORES if any(math.isfinite(run.values.get(name, math.nan)) for run in runs)]
+    others = [_compare(table, name, reference, score, problems)
+              for score in measured if score != primary for name in cells]  # fmt: skip
+    found = tuple(_corrected([one for one in family if one is not None]) for family in (on_primary, others))
+    ranking = rank(runs, primary)
+    first, *more = ranking_lines(ranking, SCORES[primary])
+    labels = {run.arm: run.label for run in runs}
+    beside = wording.beside_reference([(labels[one.arm], one.p_holm) for one in found[0]], reference, SCORES[primary])
+    verdict = Verdict("ranking" if ranking else "nothing", first, None, None)
+    return Judgement(
+        primary, reference, verdict, (*found[0], *found[1]), tuple(dict.fromkeys(problems)),
+        controls=(*more, *beside), ranking=ranking,
     )  # fmt: skip
 
 

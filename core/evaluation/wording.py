@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from core.evaluation.statistics import LEAST_FOR_VERDICT, MOST_SEEDS
+from core.evaluation.statistics import LEAST_FOR_VERDICT, LEVEL, MOST_SEEDS
 from core.runs.scores import Score
 
 IN_A_SENTENCE = {
@@ -143,3 +143,24 @@ def control(name: str, arm: str, moved: float, effect: float, score: Score) -> s
     else:
         verb = "moves it as much as, or more than,"
     return f"{score.label}: {begin} {verb} {arm_words(arm)}: {moved:+.3g} beside {effect:+.3g} {score.unit}."
+
+
+def beside_reference(found: Sequence[tuple[str, float | None]], reference: str, score: Score) -> list[str]:
+    """What a sweep's arms show beside the reference; none without a pair.
+
+    Args:
+        found: Each arm with its p after Holm's correction over the arms; None where there are too few seeds for any.
+        reference: What they are read against.
+        score: In which.
+    """
+    if not found:
+        return []
+    begin = f"Each arm beside {arm_words(reference)} of the unchanged settings, in {score.label}"
+    tested = [(arm, p) for arm, p in found if p is not None]
+    least = math.ceil(1 + math.log2(len(found) / LEVEL))
+    if not tested:
+        needed = f"over {counted(len(found), 'arm')} a test can find something from {least} training seeds on"
+        return [f"{begin}: the differences are in the table; {needed}."]
+    shown = [f"{arm} (p = {p:.2g})" for arm, p in tested if p <= LEVEL]
+    rest = f": {', '.join(shown)}" if shown else f"; from {least} training seeds on the test can find something"
+    return [f"{begin}: {len(shown)} of {len(tested)} have p ≤ {LEVEL:g} after Holm's correction over the arms{rest}."]

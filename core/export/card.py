@@ -62,7 +62,7 @@ def card_text(card: Card) -> str:
         *_section("How to load it", loading_lines(source, card.format)),
         *_section("Training", _option_lines(source)),
         *_section("Rollout", _rollout_lines(source)),
-        *_section("Did rollout help?", verdict_of(source)),
+        *_section("What its experiment found", verdict_of(source)),
         *_section("Files", [f"- {_code(name)}: {size_text(size)}" for name, size in card.sizes.items()]),
         *_section("Checked", _checked_lines(card.measured)),
     ]

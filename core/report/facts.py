@@ -9,7 +9,7 @@ from core.config.flat import flatten
 from core.config.spec import option_specs
 from core.config.table import value_text
 from core.errors import WorkbenchError
-from core.report.words import HOW_TESTED, Table, tally_text
+from core.report.words import Table, how_tested, tally_text
 from core.runs.alarms import read_alarm_events
 from core.runs.arms import REFERENCE
 from core.runs.drift import DriftRecord
@@ -27,7 +27,8 @@ PAIRED = (
 )
 VIEWS = {
     "steps": "Equal steps: arms of the same planned length are compared at the same optimizer step.",
-    "compute": "Equal compute: each run is read at its last measurement within the compute that the rollout had spent.",
+    "compute": "Equal compute: each run is read at its last measurement within the compute that the rollout had spent, "
+    "in a sweep the teacher-forced reference.",
 }
 
 
@@ -86,7 +87,7 @@ def prompts_of(arms: Sequence[ArmRun]) -> tuple[str, ...]:
 
 def method_lines(arms: Sequence[ArmRun], view: str) -> list[str]:
     """How the numbers came about, a sentence each."""
-    lines = [VIEWS[view], PAIRED, HOW_TESTED]
+    lines = [VIEWS[view], PAIRED, how_tested(arm.arm for arm in arms)]
     records = (record for arm in arms for record in reversed(read_records(DriftRecord, arm.run.drift_path)))
     record = next((record for record in records if record.chain is not None and record.scope != "sweep"), None)
     if record is not None and record.chain is not None:

@@ -13,7 +13,15 @@ from core.report.judged import Judged
 from core.report.manifest import viewer_html, viewer_script
 from core.report.markup import bullets, escape, figure, links, paragraph, section, table
 from core.report.plots import Drawn
-from core.report.words import NO_WEIGHTS, cost_table, score_table, unmeasured, verdict_lines
+from core.report.words import (
+    NO_WEIGHTS,
+    cost_table,
+    question,
+    ranking_table,
+    score_table,
+    unmeasured,
+    verdict_lines,
+)
 from core.runs.experiment_folder import ArmRun
 from core.runs.scores import SCORES
 
@@ -52,7 +60,7 @@ class Content:
 
 def page(content: Content) -> str:
     """The whole HTML file."""
-    title = f"{content.title}: did rollout help?"
+    title = f"{content.title}: {question(arm.arm for arm in content.arms)}"
     body = "".join(
         (
             f"<header><h1>{escape(title)}</h1>{paragraph(_extent(content.arms), 'soft')}</header>",
@@ -105,8 +113,15 @@ def _scores(content: Content) -> str:
     missing = unmeasured(content.judged.runs)
     note = paragraph(f"Not measured in any run: {', '.join(missing)}.", "soft") if missing else ""
     files = links({name: f"data/{name}" for name in content.data}, "Numbers")
+    order, places = ranking_table(content.judged.judgement)
+    ranking = table(order, places, "Arms by the declared score") if places else ""
     return section(
-        "Scores", table(head, rows, "Scores of each arm") if rows else "", note, paragraph(NO_WEIGHTS, "soft"), files
+        "Scores",
+        ranking,
+        table(head, rows, "Scores of each arm") if rows else "",
+        note,
+        paragraph(NO_WEIGHTS, "soft"),
+        files,
     )
 
 

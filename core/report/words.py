@@ -4,10 +4,11 @@ A table is its head and its rows, all of them texts. Nothing is rounded to a fin
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from core.evaluation.statistics import LEAST_FOR_INTERVAL, LEAST_FOR_VERDICT, LEVEL
 from core.evaluation.verdict import Comparison, Judgement, RunScores
+from core.runs.arms import is_sweep
 from core.runs.scores import SCORES, Score
 from core.runs.votes import Tally
 
@@ -22,6 +23,24 @@ HOW_TESTED = (
     f"p ≤ {LEVEL:g}, which needs {LEAST_FOR_VERDICT} seeds or more. The p of all others are corrected for being "
     f"several (Holm). Intervals are Student's 95 %, descriptive, and none is given below {LEAST_FOR_INTERVAL} seeds."
 )
+HOW_RANKED = (
+    "The training seed is the unit: a run has one number per score, and runs of one seed belong together. A sweep "
+    "declares no one comparison and gets no verdict: its arms are ranked by their mean over the seeds that all have. "
+    "Each is held against the teacher-forced reference of the unchanged settings by an exact sign-flip test over the "
+    "seeds, its p corrected for the number of arms (Holm), on the other scores for all arms and scores together. An "
+    "arm that changes other options than the rollout's differs from the reference in these too. Intervals are "
+    f"Student's 95 %, descriptive, and none is given below {LEAST_FOR_INTERVAL} seeds."
+)
+
+
+def how_tested(arms: Iterable[str]) -> str:
+    """How the scores of an experiment with arms of these names are tested."""
+    return HOW_RANKED if is_sweep(arms) else HOW_TESTED
+
+
+def question(arms: Iterable[str]) -> str:
+    """What an experiment with arms of these names asks."""
+    return "which settings score best?" if is_sweep(arms) else "did rollout help?"
 
 
 def arm_labels(runs: Sequence[RunScores]) -> dict[str, str]:
@@ -46,7 +65,10 @@ def verdict_lines(judgement: Judgement) -> list[str]:
 
 def _beside(judgement: Judgement) -> list[str]:
     """What the secondary comparisons show, after the correction for being several."""
-    tested = [found for found in judgement.comparisons if found.p_holm is not None]
+    counted = judgement.comparisons
+    if judgement.ranking:  # those on the score that ranks are told by themselves
+        counted = tuple(found for found in counted if found.score != judgement.primary)
+    tested = [found for found in counted if found.p_holm is not None]
     if not tested:
         return []
     shown = [found for found in tested if found.p_holm is not None and found.p_holm <= LEVEL]
@@ -77,6 +99,17 @@ def score_table(runs: Sequence[RunScores], judgement: Judgement) -> Table:
             more = [(text(comparison) if comparison else "") or NONE for _, text in columns]
             name = _score_name(score, declared=score.name == judgement.primary)
             rows.append([name, label, *map(_number, values), *means, beside, *more])
+    return head, rows
+
+
+def ranking_table(judgement: Judgement) -> Table:
+    """A row for each arm of a sweep, the best first; empty for other experiments."""
+    score = SCORES[judgement.primary]
+    head = ["Place", "Arm", f"{score.label} ({score.unit})", "Uncertainty"]
+    rows = [
+        [str(number), place.label, _number(place.mean), place.uncertainty or NONE]
+        for number, place in enumerate(judgement.ranking, 1)
+    ]
     return head, rows
 
 

@@ -157,6 +157,12 @@ OWN_ALLOWED = ("max_train_steps", "input_perturbation", "placebo_of")
 DEFAULT_ARMS = (REFERENCE, "rollout")
 
 
+def is_sweep(arms: Iterable[str]) -> bool:
+    """Whether the arms of these names are those of a sweep: some are none that has a name, and none is the rollout."""
+    names = set(arms)
+    return not names <= set(KNOWN_ARMS) and "rollout" not in names
+
+
 def arm_of(name: str, config: RunConfig) -> Arm:
     """One of the known arms, derived from a config.
 
