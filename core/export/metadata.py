@@ -6,12 +6,15 @@ left out. The keys of ``modelspec`` are those of Stability AI's specification 1.
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from core import __version__
 from core.config.flat import flatten
+from core.data.buckets import buckets_in_force
 from core.export.architecture import ARCHITECTURES
 from core.export.source import Source
 from core.report.facts import portable
@@ -25,6 +28,7 @@ HASH = "modelspec.hash_sha256"
 CHUNK = 1 << 20
 _PLAIN = {
     "ss_learning_rate": "learning_rate",
+    "ss_unet_lr": "learning_rate",
     "ss_lr_scheduler": "lr_scheduler",
     "ss_lr_warmup_steps": "lr_warmup_steps",
     "ss_max_train_steps": "max_train_steps",
@@ -35,8 +39,15 @@ _PLAIN = {
     "ss_max_grad_norm": "max_grad_norm",
     "ss_min_snr_gamma": "snr_gamma",
     "ss_caption_dropout_rate": "caption_dropout",
+    "ss_flip_aug": "random_flip",
 }
 """Keys of kohya's whose values are options of ours."""
+_OPTIMIZERS = {
+    "adamw": "torch.optim.adamw.AdamW",
+    "adamw_8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "prodigy": "prodigyopt.prodigy.Prodigy",
+}
+"""Module and class, as kohya's scripts name an optimizer."""
 
 
 def metadata_of(source: Source, format: str, implementation: str) -> dict[str, str]:
@@ -65,7 +76,10 @@ def kohya_keys(source: Source) -> dict[str, str]:
         "ss_network_alpha": _common(f"{module.alpha:g}" for module in source.lora.modules),
         "ss_network_args": _convolutions(source),
         "ss_network_dropout": options["lora_dropout"] if options["lora_dropout"] > 0 else None,
-        "ss_resolution": f"({data.resolution}, {data.resolution})",
+        "ss_optimizer": _optimizer(options),
+        "ss_enable_bucket": data.aspect_ratio_buckets is not None,
+        "ss_random_crop": not data.center_crop,
+        "ss_resolution": f"({data.resolution}, {data.resolution})" if data.aspect_ratio_buckets is None else None,
         "ss_steps": source.steps,
         "ss_batch_size_per_device": options["train_batch_size"],
         "ss_prior_loss_weight": data.prior_loss_weight if data.with_prior_preservation else None,
@@ -78,8 +92,11 @@ def kohya_keys(source: Source) -> dict[str, str]:
 
 
 def modelspec(source: Source, implementation: str) -> dict[str, str]:
-    """The ``modelspec.*`` keys without the hash."""
-    side = source.config.data.resolution
+    """The ``modelspec.*`` keys without the hash; of several buckets the one nearest to a square is the resolution."""
+    data = source.config.data
+    width, height = min(
+        buckets_in_force(data.aspect_ratio_buckets, data.resolution), key=lambda size: abs(math.log(size[0] / size[1]))
+    )
     architecture = ARCHITECTURES[source.config.model.family].modelspec(source.network, source.kind)
     found = {
         "sai_model_spec": SPECIFICATION,
@@ -88,7 +105,7 @@ def modelspec(source: Source, implementation: str) -> dict[str, str]:
         "title": source.title,
         "description": f"DreamBooth LoRA for {source.base}, {source.steps} steps, trained with Rollout Workbench.",
         "date": source.date,
-        "resolution": f"{side}x{side}",
+        "resolution": f"{width}x{height}",
         "prediction_type": PREDICTIONS.get(source.kind, source.kind),
         "trigger_phrase": source.trigger,
         "usage_hint": f"Use the words of the training prompt: {source.trigger}",
@@ -131,6 +148,17 @@ def _pictures(source: Source) -> dict[str, str | int]:
         "ss_dataset_dirs": json.dumps(folders, ensure_ascii=False),
         "ss_tag_frequency": json.dumps(tags, ensure_ascii=False),
     }
+
+
+def _optimizer(options: Mapping[str, Any]) -> str:
+    """The optimizer with the arguments that it was given, as kohya's scripts write them."""
+    given = {
+        "weight_decay": options["adam_weight_decay"],
+        "betas": (options["adam_beta1"], options["adam_beta2"]),
+        "eps": options["adam_epsilon"],
+    }
+    words = ",".join(f"{name}={value}" for name, value in given.items())
+    return f"{_OPTIMIZERS[options['optimizer']]}({words})"
 
 
 def _common(values: object) -> str:

@@ -19,7 +19,7 @@ from core.export.architecture import ARCHITECTURES
 from core.export.card import NO_EXPERIMENT, Card, card_text, front_matter, verdict_of
 from core.export.formats import FORMATS
 from core.export.loading import loading_lines
-from core.export.metadata import kohya_keys
+from core.export.metadata import kohya_keys, modelspec
 from core.export.pictures import Pair, drawn_pair, sample_pairs
 from core.export.source import Source
 from core.export.write import write_format
@@ -76,6 +76,9 @@ def test_every_format_says_what_other_tools_read(files, name):
             "ss_output_name": "my-cat",
             "ss_sd_model_name": "my base",
             "ss_base_model_version": "sd_v1_v",
+            "ss_optimizer": "torch.optim.adamw.AdamW(weight_decay=0.01,betas=(0.9, 0.999),eps=1e-08)",
+            "ss_enable_bucket": "False",
+            "ss_random_crop": "False",
             "ss_network_dim": "2",
             "ss_network_alpha": "3",
             "ss_resolution": "(16, 16)",
@@ -249,3 +252,24 @@ def test_without_samples_the_pictures_are_those_of_the_check(source, tmp_path):
     pair = drawn_pair("a cat", 7, (torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)), tmp_path)
     assert Image.open(tmp_path / pair.without).getpixel((0, 0)) == (0, 0, 0)
     assert Image.open(tmp_path / pair.with_lora).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("adamw_8bit", "bitsandbytes.optim.adamw.AdamW8bit("), ("prodigy", "prodigyopt.prodigy.Prodigy(")],
+)
+def test_the_optimizer_is_named_as_kohya_names_it(source, name, told):
+    assert kohya_keys(changed(source, optimizer=name))["ss_optimizer"].startswith(told)
+
+
+def test_buckets_are_told_and_no_resolution_that_was_not_trained(source):
+    bucketed = changed(source, aspect_ratio_buckets="16,32;24,24;32,16", center_crop=False, random_flip=True)
+    found = kohya_keys(bucketed)
+    assert found["ss_enable_bucket"] == found["ss_random_crop"] == found["ss_flip_aug"] == "True"
+    assert "ss_resolution" not in found
+    assert modelspec(bucketed, "diffusers")["modelspec.resolution"] == "24x24"
+
+
+def test_every_value_is_a_text(source):
+    found = {**kohya_keys(source), **modelspec(source, "diffusers")}
+    assert {type(value) for value in found.values()} == {str}
