@@ -1,6 +1,7 @@
-"""A random base model with the block layout of Stable Diffusion 1.5, every width an eighth of it, and pictures."""
+"""Random base models with the block layout of Stable Diffusion 1.5, every width a part of it, and pictures."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,38 +11,71 @@ from PIL import Image
 from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-SIDE, PICTURES = 192, 8
-"""Work of attention grows with the width, that of convolutions with its square: 512² / 8 pixels keep their shares."""
-TOKENS, WIDTH = 77, 96
+PICTURES = 8
+TOKENS = 77
 VOCABULARY = 49_408
-ABOUT = (
-    "UNet 40, 80, 160, 160, 2 layers a block, one head as wide as there; VAE 16, 32, 64, 64, 2 layers a block; "
-    f"CLIP of 12 layers, {WIDTH} wide, {TOKENS} tokens; {SIDE} pixels"
-)
+UNET, VAE = (320, 640, 1280, 1280), (128, 256, 512, 512)
+TEXT, GROUPS, HEADS, TEXT_HEADS = 768, 32, 8, 12
 
 
-def save_small_sd15(folder: Path) -> Path:
-    """Writes the checkpoint; layers, tokens and the width of a head are the original's, one of eight heads is left."""
+@dataclass(frozen=True)
+class Size:
+    """A base model and the pictures that it is trained on.
+
+    Work of attention grows with the width and the square of the number of pixels, that of convolutions with the square
+    of the width and with the pixels: at a width of 1/d, pixels of 1/d keep the shares of the original at 512 pixels.
+
+    Attributes:
+        divisor: of all widths; channels in a group and in a head of the UNet are those of the original.
+        side: of the pictures, in pixels.
+    """
+
+    divisor: int
+    side: int
+
+    def __str__(self) -> str:
+        unet, vae = (", ".join(str(width // self.divisor) for width in widths) for widths in (UNET, VAE))
+        text = f"CLIP of 12 layers, {TEXT // self.divisor} wide, {TOKENS} tokens"
+        return f"widths / {self.divisor}, {self.side} pixels (UNet {unet}; VAE {vae}; 2 layers a block; {text})"
+
+
+ORIGINAL = Size(1, 512)
+SIZES = (Size(4, 256), Size(8, 192), Size(8, 256))
+"""The first has the original's shares; the second nearly; the third has a third more pixels to its width than allowed
+for, so more attention, which the autoencoder's encoder has little of."""
+
+
+def make_networks(size: Size) -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel]:
+    """UNet, autoencoder and text encoder, with random weights, on torch's default device."""
+    unet = UNet2DConditionModel(
+        sample_size=size.side // 8, in_channels=4, out_channels=4,
+        block_out_channels=tuple(width // size.divisor for width in UNET), layers_per_block=2,
+        norm_num_groups=GROUPS // size.divisor, cross_attention_dim=TEXT // size.divisor,
+        attention_head_dim=HEADS // size.divisor,  # which is the number of heads
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=tuple(width // size.divisor for width in VAE), norm_num_groups=GROUPS // size.divisor,
+        latent_channels=4, layers_per_block=2, sample_size=size.side, down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )  # fmt: skip
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            hidden_size=TEXT // size.divisor, intermediate_size=4 * TEXT // size.divisor,
+            num_attention_heads=TEXT_HEADS // size.divisor, num_hidden_layers=12, vocab_size=VOCABULARY,
+            max_position_embeddings=TOKENS,
+        )
+    )  # fmt: skip
+    return unet, vae, text_encoder
+
+
+def save_small_sd15(folder: Path, size: Size) -> Path:
+    """Writes a checkpoint of that size."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1234)
-        unet = UNet2DConditionModel(
-            sample_size=SIDE // 8, in_channels=4, out_channels=4, block_out_channels=(40, 80, 160, 160),
-            layers_per_block=2, norm_num_groups=4, cross_attention_dim=WIDTH,
-            attention_head_dim=1,  # which is the number of heads
-        )  # fmt: skip
-        vae = AutoencoderKL(
-            block_out_channels=(16, 32, 64, 64), norm_num_groups=4, latent_channels=4, layers_per_block=2,
-            sample_size=SIDE, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        )  # fmt: skip
-        tokenizer = _save_tokenizer(folder / "tokenizer")
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_attention_heads=2, num_hidden_layers=12,
-                vocab_size=VOCABULARY, max_position_embeddings=TOKENS, projection_dim=WIDTH,
-                bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        )  # fmt: skip
+        unet, vae, text_encoder = make_networks(size)
+    tokenizer = _save_tokenizer(folder / "tokenizer")
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(text_encoder.config, name, getattr(tokenizer, name))
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
     )
@@ -52,13 +86,13 @@ def save_small_sd15(folder: Path) -> Path:
     return folder
 
 
-def save_pictures(folder: Path) -> Path:
-    """Smooth random pictures, a little larger than what is trained on, as photographs are."""
+def save_pictures(folder: Path, side: int) -> Path:
+    """Smooth random pictures, a little larger than the ``side`` that is trained on, as photographs are."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for index in range(PICTURES):
         coarse = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-        coarse.resize((SIDE + 64, SIDE + 64), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+        coarse.resize((side + 64, side + 64), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
     return folder
 
 

@@ -4,11 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.bench import script, script_child
 from core.bench.resident import peak, reset_peak
-from core.bench.small_sd15 import save_small_sd15
+from core.bench.small_sd15 import ORIGINAL, SIZES, make_networks, save_small_sd15
 from core.bench.straight import Straight
+from core.bench.work import Work, count
 from core.models.stable_diffusion import StableDiffusion
 
 MEBIBYTE = 2**20
@@ -35,27 +38,48 @@ def test_the_straightforward_loop_trains_the_lora_alone(bases, pictures, one_thr
 
 
 def test_both_loops_are_measured_in_the_same_terms(bases, pictures, one_thread, tmp_path, monkeypatch):
-    for name, value in {"SIDE": 16, "STEPS": 1, "WARMUP": 1}.items():
+    for name, value in {"STEPS": 1, "WARMUP": 1}.items():
         monkeypatch.setattr(script_child, name, value)
     for which in (script_child.ours, script_child.theirs):
-        numbers = which(bases["epsilon"], pictures, tmp_path)
-        assert numbers.keys() == {"step", "peak", "loaded"}
+        numbers = which(bases["epsilon"], pictures, 16, tmp_path)
+        assert numbers.keys() == {"step", "peak", "loaded", "ready"}
         assert numbers["step"] > 0
         assert numbers["loaded"] > 0
 
 
-def test_ratios_are_taken_pair_by_pair(monkeypatch, capsys):
-    rows = iter([{"step": 1.0, "peak": 60 * MEBIBYTE}, {"step": 2.0, "peak": 100 * MEBIBYTE}] * script.PAIRS)
+def test_ratios_are_taken_pair_by_pair_at_every_size(monkeypatch, capsys):
+    ours = {"step": 1.0, "peak": 60 * MEBIBYTE, "loaded": 100 * MEBIBYTE, "ready": 2.0}
+    theirs = {"step": 2.0, "peak": 100 * MEBIBYTE, "loaded": 100 * MEBIBYTE, "ready": 0.0}
+    rows = iter([ours, theirs] * script.PAIRS * len(SIZES))
     monkeypatch.setattr(script, "one", lambda *_: next(rows))
-    monkeypatch.setattr("core.bench.small_sd15.save_small_sd15", lambda folder: folder)
+    monkeypatch.setattr("core.bench.small_sd15.save_small_sd15", lambda folder, size: folder)
+    monkeypatch.setattr("core.bench.work.count", lambda *_: Work(step=4 * 10**9, pictures=10**9, prompts=10**9))
     script.measure()
     printed = capsys.readouterr().out
-    assert "2.00 ×  ≥ 1.5" in printed
-    assert "0.60 ×  ≤ 0.9" in printed
+    assert printed.count("1.50 ×  \n") == 1 + len(SIZES)
+    for line in ("2.00 ×  ≥ 1.5", "0.60 ×  ≤ 0.9", "0.80 ×  ≤ 0.9"):
+        assert printed.count(line) == len(SIZES)
+    assert all(str(size) in printed for size in SIZES)
 
 
-def test_the_small_checkpoint_loads_as_stable_diffusion(tmp_path):
-    family = StableDiffusion.load(str(save_small_sd15(tmp_path / "base")))
+def test_the_first_size_shares_its_work_as_the_original_does_at_512_pixels():
+    original, small = count(ORIGINAL, 4, 8), count(SIZES[0], 4, 8)
+    assert small.pictures / small.step == pytest.approx(original.pictures / original.step, rel=0.05)
+    assert small.gain == pytest.approx(original.gain, rel=0.02)
+
+
+def test_a_step_is_a_forward_and_a_backward_through_frozen_weights():
+    """They need no gradient of their own: the backward pass costs what the forward does, and more for attention."""
+    with torch.device("meta"):
+        unet = make_networks(SIZES[0])[0].requires_grad_(False)
+        latent, condition = torch.empty(4, 4, 32, 32), torch.empty(4, 77, 192)
+        with FlopCounterMode(display=False) as forward:
+            unet(latent, torch.empty(4), condition)
+    assert 2 < count(SIZES[0], 4, 8).step / forward.get_total_flops() < 2.5
+
+
+def test_a_small_checkpoint_loads_as_stable_diffusion(tmp_path):
+    family = StableDiffusion.load(str(save_small_sd15(tmp_path / "base", SIZES[1])))
     widths = family.network.config["block_out_channels"]
     assert [width / widths[0] for width in widths] == [1, 2, 4, 4]
     assert [width / 16 for width in family.pipeline.vae.config["block_out_channels"]] == [1, 2, 4, 4]
