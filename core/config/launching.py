@@ -6,19 +6,17 @@ from typing import Any
 
 import yaml
 
+from core.config.accelerate_file import PLAIN, field_rules
 from core.config.files import LARGEST
 from core.config.paths import resolve_path
 from core.config.run import RunConfig
+from core.config.sharding import sharding_rules
 from core.config.spec import show_value
 from core.errors import Problem, reason_of, unreadable
 from core.regular import TooLarge, read_regular
 
 FILE = "accelerate_config_path"
-WHOLE = ("NO", "MULTI_CPU", "MULTI_GPU", "MULTI_NPU", "MULTI_XPU", "MULTI_MLU", "MULTI_MUSA", "MULTI_SDAA", "MULTI_HPU")
-"""Kinds of accelerate launches in which each process holds the whole network."""
-WHY_WHOLE = (
-    "each process needs the whole network, for rollouts of different lengths and for samples that one process draws"
-)
+_INSTEAD = "FSDP 2 shards the base model; bf16 and gradient_checkpointing save memory in each process"
 
 
 def launch_problems(config: RunConfig) -> list[Problem]:
@@ -55,10 +53,12 @@ def read_accelerate_file(path: Path) -> dict[str, Any]:
 
 
 def _rules(table: Mapping[str, Any], config: RunConfig) -> list[str]:
-    training, found = config.training, []
+    training, found = config.training, field_rules(table)
     kind = str(table["distributed_type"])
-    if kind not in WHOLE:
-        found.append(f"have distributed_type NO, MULTI_CPU or MULTI_GPU, got {kind}: {WHY_WHOLE}")
+    if kind == "FSDP":
+        found += [*sharding_rules(table), *_sharded_rules(config)]
+    elif kind not in PLAIN:
+        found.append(f"have distributed_type FSDP, NO, MULTI_CPU or MULTI_GPU, got {kind}; {_INSTEAD}")
     processes = table.get("num_processes", -1)
     if processes not in (-1, training.num_processes):
         found.append(
@@ -72,4 +72,14 @@ def _rules(table: Mapping[str, Any], config: RunConfig) -> list[str]:
             f"have mixed_precision = {training.mixed_precision} as the option, or none, got {show_value(precision)}; "
             "set mixed_precision"
         )
+    return found
+
+
+def _sharded_rules(config: RunConfig) -> list[str]:
+    """What else FSDP asks of a run."""
+    training, found = config.training, []
+    if training.num_processes == 1:
+        found.append("have another distributed_type than FSDP with num_processes = 1; set num_processes to 2 or more")
+    if training.mixed_precision == "fp16":
+        found.append("have another distributed_type than FSDP with mixed_precision = fp16; use bf16 or no")
     return found

@@ -65,7 +65,7 @@ def squared_drift(
     return (rolled.float() - noisy.float()).square().flatten(1).mean(1) / scale
 
 
-@torch.inference_mode()
+@torch.no_grad()  # as in ``PipelineFamily.sample``
 def paired_probe(
     denoiser: Denoiser,
     clean: Float[Tensor, "pairs c h w"],

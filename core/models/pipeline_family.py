@@ -101,7 +101,7 @@ class PipelineFamily:
         grid = inference_grid(self.pipeline.scheduler, steps, **self._timing(steps, size))
         return grid[self.schedule.alpha(grid) > 0] if self.kind == "epsilon" else grid
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: weights that a sharded network gathers in it could not be trained with
     def sample(
         self, prompts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float, size: int,
         on_step: Callable[[], None],

@@ -40,7 +40,15 @@ def launch_instead(folder: RunFolder, verb: str) -> None:
     """Becomes the launcher of the run's processes, under this very pid; returns where this process is enough."""
     command = launch_command(folder, verb)
     if command is not None:
-        _become(command)
+        _become(command, launch_environment(folder))
+
+
+def launch_environment(folder: RunFolder) -> dict[str, str]:
+    """What a launcher of the run's processes is told beside its command."""
+    told = {**child_environment(), MARK: "1"}
+    if not is_missing(folder.accelerate_path) and read_accelerate_file(folder.accelerate_path).get("use_cpu") is True:
+        told["ACCELERATE_USE_CPU"] = "true"  # of several processes the launcher tells this to none
+    return told
 
 
 def _launcher_words(folder: RunFolder, processes: int) -> list[str]:
@@ -51,7 +59,8 @@ def _launcher_words(folder: RunFolder, processes: int) -> list[str]:
         # port 0 is a free one; --multi_gpu is the launcher of several processes, of the CPU too
         return ["--multi_gpu", *count, "--main_process_port", "0", *quiet, *threads]
     kind = str(read_accelerate_file(folder.accelerate_path)["distributed_type"])
-    several = ["--multi_gpu"] if processes > 1 and kind in ("NO", "MULTI_CPU") else []
+    # FSDP too: the training splits the base model itself, from the run's file, as accelerate does on no CPU
+    several = ["--multi_gpu"] if processes > 1 and kind in ("NO", "MULTI_CPU", "FSDP") else []
     return ["--config_file", str(folder.accelerate_path), *several, *count, *threads]
 
 
@@ -60,7 +69,7 @@ def _threads(processes: int) -> int:
     return max((1 if cores is None else cores) // processes, 1)
 
 
-def _become(command: list[str]) -> NoReturn:
+def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(command[0], command, {**child_environment(), MARK: "1"})
+    os.execve(command[0], command, environment)

@@ -13,6 +13,7 @@ from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 
 from core.config.run import RunConfig
+from core.config.sharding import Sharding
 from core.config.supported import check_supported
 from core.data.latents import LatentSet
 from core.errors import ConfigError, Problem
@@ -31,6 +32,7 @@ from core.training.optimizers import make_optimizer, try_optimizer
 from core.training.others import PATIENCE
 from core.training.report import Report
 from core.training.shapes import BucketStream
+from core.training.sharding import Lockstep, shard
 from core.training.sources import Pictures, encode_sources, instance_items
 from core.training.step import StepOptions
 from core.training.streams import stream
@@ -53,6 +55,7 @@ class Parts:
         options: of the step.
         probe: what the drift probe is made of.
         manifest: which pictures it is trained on.
+        lockstep: of the processes where the network is split over them; else None.
     """
 
     config: RunConfig
@@ -65,6 +68,14 @@ class Parts:
     options: StepOptions
     probe: "ProbeSet"
     manifest: tuple[Entry, ...]
+    lockstep: Lockstep | None = None
+
+    def wait_for_all(self) -> None:
+        """Waits until all processes are here, and joins those who still need this one for their forwards."""
+        if self.lockstep is None:
+            self.accelerator.wait_for_everyone()
+        else:
+            self.lockstep.wait()
 
 
 @dataclass(frozen=True)
@@ -115,8 +126,9 @@ def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator
 
 
 def build(
-    config: RunConfig, class_folder: Path, report: Report, accelerator: Accelerator, control: Control | None = None
-) -> Parts:
+    config: RunConfig, class_folder: Path, report: Report, accelerator: Accelerator, control: Control | None = None,
+    sharding: Sharding | None = None,
+) -> Parts:  # fmt: skip
     """Loads, encodes, adapts and prepares.
 
     Args:
@@ -125,6 +137,7 @@ def build(
         report: phases and progress.
         accelerator: from :func:`make_accelerator`.
         control: from ``core.training.controls.control_of``.
+        sharding: how the base model is split over the processes; None: each of them holds all of it.
 
     Raises:
         ConfigError: options that this version or this base model cannot honour, all at once.
@@ -142,7 +155,7 @@ def build(
         family.network.to(accelerator.device)
     with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
         found = encode_sources(config, family, instance, class_folder, report)
-    network, optimizer, scheduler = _adapted(config, family, accelerator)
+    network, optimizer, scheduler = _adapted(config, family, accelerator, sharding)
     pictures = found.probed
     rollout = config.scheduled_sampling
     options = StepOptions(
@@ -153,7 +166,10 @@ def build(
     )  # fmt: skip
     batches = _stream(config, family, found.buckets, accelerator, control)
     probe = _probe(config, family, pictures)
-    return Parts(config, accelerator, family, network, optimizer, scheduler, batches, options, probe, found.manifest)
+    lockstep = None if sharding is None else _lockstep(family, found, accelerator.device)
+    return Parts(
+        config, accelerator, family, network, optimizer, scheduler, batches, options, probe, found.manifest, lockstep
+    )
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -208,7 +224,16 @@ def _stream(
     return BucketStream([len(sources[0].pictures.order) for sources in buckets], make, training.seed)
 
 
-def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tuple[nn.Module, Any, Any]:
+def _lockstep(family: Family, found: Pictures, device: torch.device) -> Lockstep:
+    pictures = found.buckets[0][0].pictures
+    latent, condition = pictures.latents[:1].to(device), pictures.conditions[:1].to(device)
+    timestep = torch.zeros(1, device=device)
+    return Lockstep(family.network, lambda: family.predict(family.network, latent, timestep, condition), device)
+
+
+def _adapted(
+    config: RunConfig, family: Family, accelerator: Accelerator, sharding: Sharding | None
+) -> tuple[nn.Module, Any, Any]:
     training, lora = config.training, config.lora
     parameters = add_adapter(
         family.network, targets=family.lora_targets(lora.lora_targets), rank=lora.rank, alpha=lora.lora_alpha,
@@ -219,6 +244,8 @@ def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tup
     if training.mixed_precision != "no":
         cast_frozen(family.network, PRECISIONS[training.mixed_precision])
     family.network.train()
+    if sharding is not None:
+        shard(family.network, sharding, accelerator.device)
     optimizer = make_optimizer(training, parameters)
     try:
         scheduler = get_scheduler(
@@ -228,8 +255,11 @@ def _adapted(config: RunConfig, family: Family, accelerator: Accelerator) -> tup
     except ValueError as error:  # polynomial ends at 1e-7
         rule = f"learning_rate must suit lr_scheduler = {training.lr_scheduler}, got {training.learning_rate}: {error}"
         raise ConfigError([Problem("learning_rate", rule)]) from error
-    network, optimizer = accelerator.prepare(family.network, optimizer)
-    return network, optimizer, scheduler
+    if sharding is None:
+        network = accelerator.prepare_model(family.network)
+    else:  # it is where it belongs, and gradients meet by ``sharding.meet``
+        network = accelerator.prepare_model(family.network, device_placement=False, evaluation_mode=True)
+    return network, accelerator.prepare_optimizer(optimizer), scheduler
 
 
 def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:

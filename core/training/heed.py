@@ -116,7 +116,7 @@ def _honour(loop: Loop, request: Request, text: str) -> None:
     _say(loop, request, text)
     if loop.main:
         forget(loop.folder, request)
-    loop.parts.accelerator.wait_for_everyone()
+    loop.parts.wait_for_all()
 
 
 def _say(loop: Loop, kind: str, text: str) -> None:

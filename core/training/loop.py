@@ -22,6 +22,7 @@ from core.training.checkpoints import Checkpoint, list_checkpoints, load_checkpo
 from core.training.final_adapter import save_final_adapter
 from core.training.heed import heed
 from core.training.report import Report, Stopped
+from core.training.sharding import meet
 from core.training.step import StepOutcome, Trainer, fresh_step
 from core.training.tally import live_means
 from core.training.tracking import scalars
@@ -134,8 +135,12 @@ class Loop:
             seed_dropout(config.training.seed, position, accelerator.process_index)
             with accelerator.accumulate(parts.network):
                 outcome = MICRO_STEPS[parts.options.mode](self.trainer, batch, parts.options)
+                if parts.lockstep is not None:
+                    parts.lockstep.wait()  # in mode visited others may have deeper states
                 if accelerator.sync_gradients:
                     parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
+                    if parts.lockstep is not None:
+                        meet(parameters)
                     norm = accelerator.clip_grad_norm_(parameters, config.training.max_grad_norm)
                     grad_norm = float(norm) if norm is not None else math.nan
                 parts.optimizer.step()
@@ -189,7 +194,7 @@ class Loop:
         if self.main:
             self.write_checkpoint()
         self.saved = self.step
-        self.parts.accelerator.wait_for_everyone()
+        self.parts.wait_for_all()
 
     def write_checkpoint(self) -> None:
         """Writes a checkpoint, on the main process alone.
@@ -213,7 +218,7 @@ class Loop:
             if self.main:
                 validate(self.parts, self.folder, self.step, self.report)
             self.validated = self.step
-        self.parts.accelerator.wait_for_everyone()
+        self.parts.wait_for_all()
 
     def _finish(self) -> None:
         parts = self.parts

@@ -1,11 +1,14 @@
 """A run from its frozen folder to its final adapter, with every ending written down."""
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 
 import psutil
 
+from core.config.launching import read_accelerate_file
 from core.config.run import RunConfig
+from core.config.sharding import Sharding, sharding_of
 from core.errors import ConfigError, Problem, RunError
 from core.runs.cost import write_measured, write_predicted
 from core.runs.files import is_missing
@@ -25,7 +28,11 @@ from core.training.interrupts import heard
 from core.training.loop import Loop, latest_checkpoint
 from core.training.others import end_with_launcher
 from core.training.report import Report, recorded
+from core.training.sharding import held
 from core.training.tracking import tracked
+
+_SHARDERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG")
+"""What accelerate's launcher can be told to split a network with, as its environment variables name it."""
 
 
 def train(folder: RunFolder, *, resume: bool = False) -> None:
@@ -74,7 +81,8 @@ def _check_start(folder: RunFolder, resume: bool) -> None:
 
 def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resume: bool) -> None:
     config = folder.config()
-    control = control_of(config, folder)
+    control, sharding = control_of(config, folder), _sharding_of(folder)
+    _refuse_launcher()
     checkpoint = latest_checkpoint(folder) if resume else None
     accelerator = make_accelerator(config, folder.logs_dir)
     _check_processes(config, folder, accelerator.num_processes)
@@ -82,13 +90,15 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
         write_environment(folder, accelerator, resumed=checkpoint is not None)
     if status is not None:
         status.update(total=config.training.max_train_steps)
-    parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator, control)
+    parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator, control, sharding)
     if checkpoint is not None:
         check_manifest(folder, parts.manifest)
     elif accelerator.is_main_process:
         write_manifest(folder, parts.manifest)
     if config.scheduled_sampling.enabled and checkpoint is None:
         _predict_cost(folder, parts, report)
+    if sharding is not None:
+        _say_sharding(folder, parts)
     loop = Loop(folder, parts, report)
     if checkpoint is None:
         loop.begin_anew()
@@ -101,6 +111,23 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
         write_measured(folder)
     if status is not None:
         status.finish("done", message=f"{loop.step} steps, adapter saved")
+
+
+def _sharding_of(folder: RunFolder) -> Sharding | None:
+    """How the base model is split over the processes, from the file that was frozen into the run."""
+    return None if is_missing(folder.accelerate_path) else sharding_of(read_accelerate_file(folder.accelerate_path))
+
+
+def _refuse_launcher(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses what a launcher of the user's own says of sharding: only the run's own file is honoured.
+
+    Raises:
+        ConfigError: it says something.
+    """
+    kinds = [name for name in _SHARDERS if environment.get(f"ACCELERATE_USE_{name}", "false").lower() == "true"]
+    if kinds:
+        rule = f"accelerate_config_path must say {kinds[0]} where the run is to use it, not the launcher's options"
+        raise ConfigError([Problem("accelerate_config_path", f"{rule}; launch with --multi_gpu")])
 
 
 def _check_processes(config: RunConfig, folder: RunFolder, processes: int) -> None:
@@ -116,10 +143,20 @@ def _check_processes(config: RunConfig, folder: RunFolder, processes: int) -> No
         raise ConfigError(problems)
 
 
+def _say_sharding(folder: RunFolder, parts: Parts) -> None:
+    if not parts.accelerator.is_main_process:
+        return
+    own, whole = held(parts.family.network)
+    text = f"the base model is split over {parts.accelerator.num_processes} processes: {own} of {whole} weights in each"
+    record_event(folder.events_path, "sharding", text, own=own, whole=whole)
+    print(text, flush=True)
+
+
 def _predict_cost(folder: RunFolder, parts: Parts, report: Report) -> None:
     """A dry run, whose forecast is later held against what the steps took."""
     report.phase("loading", "measuring what a step takes")
     measurement = measure(parts, report.check)
+    parts.wait_for_all()
     if parts.accelerator.is_main_process:
         write_predicted(folder, measurement)
 

@@ -59,9 +59,12 @@ def test_a_process_that_fails_ends_the_others_and_is_heard(config, runs_dir, ran
     assert state.message.startswith("process 1 failed") == (rank == "1")
 
 
+@pytest.mark.parametrize("split", [False, True], ids=["whole", "sharded"])
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_process_that_is_killed_ends_the_others(config, runs_dir, rank):
-    folder = RunFolder.create(runs_dir, "run", config(**LONG))
+def test_a_process_that_is_killed_ends_the_others(config, runs_dir, tmp_path, rank, split):
+    file = tmp_path / "fsdp.yaml"
+    file.write_text("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\n")
+    folder = RunFolder.create(runs_dir, "run", config(**LONG, accelerate_config_path=str(file) if split else None))
     start_run(folder, command=hooked(folder, HOOK="kill", HOOK_RANK=rank, HOOK_STEP="3"))
     assert wait_for_end(folder, PATIENCE).label == "failed"
 

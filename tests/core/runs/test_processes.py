@@ -3,17 +3,42 @@
 import sys
 
 import pytest
+from accelerate.commands.config.config_args import ClusterConfig
 from tiny_runs import bases, config, pictures, runs_dir
 
+from core.config.accelerate_file import LEFT_OUT, ONLY, PASSED
 from core.config.launching import launch_problems
+from core.config.sharding import Sharding, sharding_of
 from core.runs.failure import read_failure, write_failure
 from core.runs.folder import RunFolder
-from core.runs.processes import MARK, is_launched, launch_command
+from core.runs.processes import MARK, is_launched, launch_command, launch_environment
 from core.runs.status import Status, derive_state, write_status
 
 __all__ = ["bases", "config", "pictures", "runs_dir"]
 
 GOOD = "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nnum_machines: 1\nnum_processes: 2\n"
+FSDP = GOOD.replace("MULTI_GPU", "FSDP") + "fsdp_config: {fsdp_version: 2}\n"
+WRITTEN = """\
+compute_environment: LOCAL_MACHINE
+debug: false
+distributed_type: MULTI_GPU
+downcast_bf16: 'no'
+dynamo_config: {}
+enable_cpu_affinity: false
+gpu_ids: 0,1
+machine_rank: 0
+main_training_function: main
+mixed_precision: 'no'
+num_machines: 1
+num_processes: 2
+rdzv_backend: static
+same_network: true
+tpu_env: []
+tpu_use_cluster: false
+tpu_use_sudo: false
+use_cpu: false
+"""
+"""What accelerate's own questions lead to."""
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +97,32 @@ def test_accelerates_own_file_is_frozen_into_the_run(config, runs_dir, written):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (GOOD.replace("MULTI_GPU", "FSDP"), "distributed_type NO, MULTI_CPU or MULTI_GPU, got FSDP"),
-        (GOOD.replace("MULTI_GPU", "DEEPSPEED"), "got DEEPSPEED"),
+        (GOOD.replace("MULTI_GPU", "FSDP"), "have an fsdp_config with fsdp_version 2, got nothing"),
+        (GOOD.replace("MULTI_GPU", "DEEPSPEED"), "FSDP, NO, MULTI_CPU or MULTI_GPU, got DEEPSPEED; FSDP 2 shards"),
+        (GOOD.replace("LOCAL_MACHINE", "AMAZON_SAGEMAKER"), "have compute_environment = LOCAL_MACHINE"),
+        (GOOD + "main_training_function: mine\n", "have main_training_function = main, got 'mine'"),
+        (GOOD + "dynamo_config: {dynamo_backend: INDUCTOR}\n", "have no dynamo_config"),
+        (GOOD + "dynamo_backend: INDUCTOR\n", "have no dynamo_backend"),
+        (GOOD + "fp8_config: {backend: TE}\n", "have no fp8_config"),
+        (GOOD + "deepspeed_config: {zero_stage: 2}\n", "have no deepspeed_config"),
+        (GOOD + "megatron_lm_config: {megatron_lm_tp_degree: 2}\n", "have no megatron_lm_config"),
+        (GOOD + "parallelism_config: {parallelism_config_tp_size: 2}\n", "have no parallelism_config"),
+        (GOOD + "mpirun_config: {mpirun_ccl: '1'}\n", "have no mpirun_config"),
+        (GOOD + "downcast_bf16: 'yes'\n", "have no downcast_bf16"),
+        (GOOD + "tpu_name: mine\n", "have no tpu_name, got 'mine': TPUs are not supported"),
+        (GOOD + "commands: [ls]\n", "have no commands"),
+        (GOOD + "gradient_acumulation: 2\n", "have fields of accelerate's only, got 'gradient_acumulation'"),
+        (GOOD + "fsdp_config: {fsdp_version: 2}\n", "have no fsdp_config with distributed_type MULTI_GPU; say FSDP"),
+        (FSDP.replace("2}", "1}"), "have fsdp_version = 2, got 1"),
+        (FSDP.replace("2}", "2, fsdp_offload_params: true}"), "have fsdp_offload_params false"),
+        (FSDP.replace("2}", "2, fsdp_cpu_ram_efficient_loading: true}"), "have fsdp_cpu_ram_efficient_loading false"),
+        (FSDP.replace("2}", "2, activation_checkpointing: true}"), "false; set gradient_checkpointing instead"),
+        (FSDP.replace("2}", "2, fsdp_state_dict_type: SHARDED_STATE_DICT}"), "FULL_STATE_DICT: checkpoints are whole"),
+        (FSDP.replace("2}", "2, fsdp_auto_wrap_policy: ALL}"), "have fsdp_auto_wrap_policy one of"),
+        (FSDP.replace("2}", "2, fsdp_min_num_params: -1}"), "have fsdp_min_num_params a whole number from 0"),
+        (FSDP.replace("2}", "2, fsdp_reshard_after_forward: FULL_SHARD}"), "reshard_after_forward true or false"),
+        (FSDP.replace("2}", "2, fsdp_transformer_layer_cls_to_wrap: 3}"), "class names with commas between"),
+        (FSDP.replace("2}", "2, fsdp_use_orig_params: true}"), "have no fsdp_use_orig_params"),
         (GOOD.replace("num_processes: 2", "num_processes: 4"), "num_processes = 2 as the option, or -1, got 4"),
         (GOOD + "mixed_precision: fp8\n", "mixed_precision = no as the option"),
         ("- a list\n", "it has no distributed_type"),
@@ -89,13 +138,59 @@ def test_a_file_that_cannot_be_honoured_is_refused(config, written, tmp_path, te
 
 
 def test_all_that_is_wrong_with_the_file_is_said_at_once(config, written):
-    text = GOOD.replace("MULTI_GPU", "FSDP") + "mixed_precision: bf16\n"
+    text = GOOD.replace("MULTI_GPU", "DEEPSPEED") + "mixed_precision: bf16\n"
     assert len(launch_problems(config(num_processes=3, accelerate_config_path=written(text)))) == 3
 
 
 def test_a_bare_no_in_yaml_is_the_precision_no(config, written):
     path = written(GOOD + "mixed_precision: no\n")
     assert launch_problems(config(num_processes=2, accelerate_config_path=path)) == []
+
+
+def test_no_field_of_accelerates_is_overlooked():
+    fields = set(ClusterConfig.__dataclass_fields__) - {"fsdp_config"}
+    assert fields <= {*PASSED, *ONLY, *LEFT_OUT}
+
+
+@pytest.mark.parametrize("text", [WRITTEN, WRITTEN.replace("use_cpu: false", "use_cpu: true"), FSDP])
+def test_a_file_that_can_be_honoured_passes(config, written, text):
+    assert launch_problems(config(num_processes=2, accelerate_config_path=written(text))) == []
+
+
+def test_fsdp_is_split_by_the_training_and_not_by_the_launcher(config, runs_dir, written):
+    chosen = config(num_processes=2, accelerate_config_path=written(FSDP))
+    assert "--multi_gpu" in launch_command(RunFolder.create(runs_dir, "run", chosen), "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "num_processes = 1; set num_processes to 2 or more"),
+        ({"num_processes": 2, "mixed_precision": "fp16"}, "mixed_precision = fp16; use bf16 or no"),
+    ],
+)
+def test_fsdp_needs_several_processes_and_no_fp16(config, written, changes, words):
+    path = written(FSDP.replace("num_processes: 2", ""))
+    (problem,) = launch_problems(config(accelerate_config_path=path, **changes))
+    assert words in problem.message
+
+
+@pytest.mark.parametrize(("answer", "told"), [("true", "true"), ("false", None)])
+def test_a_file_that_keeps_to_the_cpu_is_heard_by_all_processes(config, runs_dir, written, monkeypatch, answer, told):
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    chosen = config(num_processes=2, accelerate_config_path=written(f"{GOOD}use_cpu: {answer}\n"))
+    environment = launch_environment(RunFolder.create(runs_dir, "run", chosen))
+    assert environment.get("ACCELERATE_USE_CPU") == told
+    assert environment[MARK] == "1"
+
+
+def test_the_fields_of_fsdp_reach_the_training():
+    fields = {"fsdp_version": 2, "auto_wrap_policy": "SIZE_BASED_WRAP", "fsdp_min_num_params": 7}
+    table = {"distributed_type": "FSDP", "fsdp_config": {**fields, "fsdp_reshard_after_forward": False}}
+    assert sharding_of(table) == Sharding("SIZE_BASED_WRAP", None, 7, False)
+    named = {"fsdp_version": 2, "fsdp_transformer_layer_cls_to_wrap": "One, Two"}
+    assert sharding_of({**table, "fsdp_config": named}).blocks == ("One", "Two")
+    assert sharding_of({"distributed_type": "NO"}) is None
 
 
 def test_the_word_of_another_process_is_why_the_run_failed(config, runs_dir):
