@@ -115,6 +115,7 @@ KEYS: tuple[Key, ...] = (
     mapped("prior_loss_weight", "prior_loss_weight", default=1.0),
     mapped("num_class_images", "num_class_images", default=100),
     own("resolution", "resolution", _resolution, "512, for sdxl 1024", default=None),
+    mapped("aspect_ratio_buckets", "aspect_ratio_buckets", words="height,width;height,width"),
     _switch("center_crop", "center_crop"),
     _switch("random_flip", "random_flip"),
     differs("repeats", "one folder: more of the same, see max_train_steps", harmless=("1",)),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.config.foreign.kohya_data import BUCKET_SIZES, BUCKETS, MASKS, take_buckets, take_mask, take_resolution
 from core.config.foreign.mapping import Key, Took, Values, as_number, choice, differs, ignored, mapped, optimizer, own
 from core.config.foreign.simpletuner_keys import COURSES, SCHEDULE, TIMESTEPS
 from core.config.foreign.simpletuner_rest import MACHINE, STORE
@@ -17,7 +18,6 @@ SCRIPTS = {
     "flux_train_network.py": "flux",
 }
 TEXT_ENCODER = "the text encoder is trained too there; here the denoiser alone"
-DATA_WAY = "pictures are resized and cropped as resolution and center_crop say here"
 
 
 def family_of(values: Values) -> tuple[str, bool]:
@@ -53,15 +53,6 @@ def _module(value: Any, values: Values) -> Took:
     if word == "networks.lora":
         return Took("ignored", words="a LoRA, as here")
     return Took("differs", words="another kind of adapter there; here a LoRA of the same rank")
-
-
-def _resolution(value: Any, values: Values) -> Took:
-    parts = value if isinstance(value, list) else str(value).split(",")
-    width, height = (as_number({"side": part}, "side") for part in parts) if len(parts) == 2 else (0.0, 0.0)
-    if width > 0 and height > 0 and width != height:
-        side = max(64, round((width * height) ** 0.5 / 64) * 64)
-        return Took("differs", {"resolution": side}, "a rectangle there; here a square of about that area")
-    return Took("mapped", {"resolution": parts[0] if parts else value})
 
 
 def _unet_lr(value: Any, values: Values) -> Took:
@@ -176,11 +167,16 @@ KEYS: tuple[Key, ...] = (
     mapped("reg_data_dir", "class_data_dir", words="turns prior preservation on"),
     ignored("dataset_config", "read where the file is at hand"),
     ignored("is_reg", "tells class pictures from the subject's"),
-    own("resolution", "resolution", _resolution, "a rectangle becomes a square", "max_resolution", default=512),
+    own("resolution", "resolution", take_resolution, "a rectangle becomes a square", "max_resolution", default=512),
     own("random_crop", "center_crop", _random_crop, "without it, cut in the middle", default=False),
     _switch("flip_aug", "random_flip"),
     differs("color_aug", "colours are left as they are here"),
-    differs("enable_bucket", DATA_WAY),
+    own("enable_bucket", "aspect_ratio_buckets", take_buckets, BUCKETS, standing="differs"),
+    *(ignored(name, "read with enable_bucket") for name in BUCKET_SIZES),
+    differs("bucket_no_upscale", "small pictures are scaled up to their bucket here"),
+    own("masked_loss", "masked_loss", take_mask, MASKS, standing="differs", default=False),
+    differs("alpha_mask", "transparency is no mask here: write masks beside the pictures, and set masked_loss"),
+    differs("conditioning_data_dir", "masks are read from masks/ in the folder of the pictures: put them there"),
     differs("shuffle_caption", "captions are taken as they stand"),
     differs("keep_tokens", "captions are taken as they stand"),
     ignored("caption_extension", ".txt and .caption are both read here"),
@@ -270,7 +266,7 @@ KEYS: tuple[Key, ...] = (
             "save_precision", "cache_latents", "cache_latents_to_disk", "cache_text_encoder_outputs", "vae_batch_size",
             "cache_text_encoder_outputs_to_disk", "xformers", "sdpa", "mem_eff_attn", "lowram", "highvram",
             "max_data_loader_n_workers", "persistent_data_loader_workers", "no_half_vae", "num_cpu_threads_per_process",
-            "bucket_no_upscale", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "training_comment",
+            "training_comment",
             "metadata_title", "metadata_author", "save_state", "num_machines", "dynamo_backend",
         )
     ),

@@ -15,6 +15,7 @@ from core.config.foreign.simpletuner_data import (
     PLACE,
     backend_findings,
     backends_of,
+    has_masks,
     read_backends,
     subject_of,
 )
@@ -29,13 +30,34 @@ BACKENDS = "backends"
 FAMILY_NAMES = {"stable_diffusion": "sd1x", "sdxl": "sdxl", "sd3": "sd3", "flux": "flux"}
 OPTIMIZER_NAMES = {"adamw": "adamw", "adamw_8bit": "bnb-adamw8bit", "prodigy": "prodigy"}
 TARGETS = {"attention": "all", "attention+feed_forward": "all+ffs", "all": "all+ffs"}
-IN_BACKENDS = frozenset({"instance_data_dir", "instance_prompt", "center_crop"})
+IN_BACKENDS = frozenset({"instance_data_dir", "instance_prompt", "center_crop", "aspect_ratio_buckets"})
 """Options that its list of data sets holds, not its config."""
 LEGACY = frozenset({"flux", "sd3", "sdxl"})
 """Older keys for the family: read, not written."""
 ROLLOUT = tuple(name for name in SIMPLETUNER_KEYS if name.startswith(PREFIX))
 WRITTEN_ANEW = frozenset({*ROLLOUT, "num_train_epochs"})
 """Keys that behave there as the config does here only in our own words."""
+UNSAID: Mapping[str, str] = {
+    "single_file_config": "it reads single files in its own way",
+    "class_data_dir": "its regularisation data are trained towards what the base model predicts",
+    "class_prompt": "see class_data_dir",
+    "with_prior_preservation": "see class_data_dir",
+    "prior_loss_weight": "see class_data_dir",
+    "num_class_images": "see class_data_dir",
+    "random_flip": "it mirrors no pictures",
+    "masked_loss": "its masks are a data set of their own: add one with conditioning_type mask",
+    "unmasked_weight": "nothing of what a mask shows in black counts there",
+    "accelerate_config_path": "its launcher has its own settings",
+    "placebo_of": "a control of this workbench",
+    "drift_pairs": "a measurement of this workbench",
+    "drift_samples": "a measurement of this workbench",
+    PREFIX + "stride": "an offset is one training timestep there",
+    PREFIX + "mode": "rollouts are drawn anew for each batch there",
+    PREFIX + "target": "the target is the noise's own there",
+    PREFIX + "guidance_scale": "rollouts are not guided there",
+}
+"""Options that its config cannot say, and why."""
+MASKED = frozenset({"masked_loss", "unmasked_weight"})
 SAID_BY_MANNER = {PREFIX + "stride": 1, PREFIX + "target": "original", PREFIX + "mode": "fresh"}
 """What a rollout there always is; other values cannot be said."""
 
@@ -131,11 +153,12 @@ def write(config: RunConfig, kept: Mapping[str, Any], files: Mapping[str, Any]) 
     table |= {name: value for name, value in {**usual, PLACE: place}.items() if name not in named}
     ramp = ramp_there({name: _value_there(name, name, flat) for name in ROLLOUT})
     backends, place = files.get(BACKENDS), str(table[named.get(PLACE, PLACE)])
+    made = backends_of(flat, backends if isinstance(backends, list) else [])
     return Exported(
         config=table,
-        backends=backends_of(flat, backends if isinstance(backends, list) else []),
+        backends=made,
         backends_name=re.split(r"[/\\]", place)[-1] or FILE_NAME,
-        losses=tuple(_losses(config, flat)),
+        losses=tuple(_losses(config, flat, masks=has_masks(made))),
         ramp=ramp,
         ramps=ramp_rows(ramp, config.scheduled_sampling, config.training.max_train_steps),
     )
@@ -183,15 +206,16 @@ def _value_there(name: str, option: str, flat: Mapping[str, Any]) -> Any:
             return value
 
 
-def _losses(config: RunConfig, flat: Mapping[str, Any]) -> list[str]:
-    """What the config asks for and SimpleTuner has no key for."""
+def _losses(config: RunConfig, flat: Mapping[str, Any], *, masks: bool) -> list[str]:
+    """What the config asks for and SimpleTuner has no key for; ``masks`` where its data sets hold the subject's."""
     options, lost = config.scheduled_sampling, []
-    said = {key.option for key in SIMPLETUNER_KEYS.values()} | IN_BACKENDS
-    for name, spec in option_specs().items():
-        usual = SAID_BY_MANNER.get(name, spec.default)
+    for name, why in UNSAID.items():
+        usual = SAID_BY_MANNER.get(name, option_specs()[name].default)
         idle = name.startswith(PREFIX) and not options.enabled
-        if name not in said and not idle and flat[name] != usual:
-            lost.append(f"{name} = {flat[name]} cannot be said there, where it is {usual}")
+        if not idle and flat[name] != usual and not (masks and name in MASKED):
+            lost.append(f"{name} = {flat[name]} cannot be said there: {why}")
+    if flat["aspect_ratio_buckets"] is not None:
+        lost.append("aspect_ratio_buckets goes out as shapes: it makes the sizes itself, by its own rounding")
     if len(flat["validation_prompts"]) > 1:
         lost.append("validation_prompts has several prompts, of which the first is written")
     if flat["lora_targets"] != "attention" and flat["family"] != "flux":

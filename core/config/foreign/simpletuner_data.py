@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from core.config.files import parse_any_json, read_text
-from core.config.foreign.mapping import quoted
+from core.config.foreign.buckets import sizes_of_area, sizes_of_shapes, written
+from core.config.foreign.mapping import as_number, quoted
 from core.config.foreign.report import Finding
 from core.config.foreign.source import Source
 from core.config.foreign.values import number_of, plain, switch_of
+from core.data.buckets import parse_buckets
 
 PLACE = "data_backend_config"
 FILE_NAME = "multidatabackend.json"
 OTHER_SETS = "one folder of pictures is trained here, the first of the list"
+MASKS = "in a folder of their own there: put them into masks/ beside the pictures"
+SQUARES = "here squares of resolution: give aspect_ratio_buckets"
+SHAPES = "the shapes of the pictures there; here the nearest of these sizes, and what sticks out is cut off"
 STYLES = {"center": True, "centre": True, "random": False}
 
 
@@ -47,11 +52,28 @@ def backend_findings(source: Source, backends: Sequence[Mapping[str, Any]]) -> l
     for place, entry in enumerate(backends):
         if place == chosen:
             rows += _subject_findings(source, entry, f"{PLACE}[{place}]")
+        elif chosen is not None and is_mask_of(entry, backends[chosen]):
+            new = {"masked_loss": True, "unmasked_weight": 0.0}
+            rows.append(Finding(f"{PLACE}[{place}]", entry.get("id"), "differs", new, MASKS))
         elif str(entry.get("dataset_type", "image")) != "image":
             rows.append(Finding(f"{PLACE}[{place}]", entry.get("id"), "ignored", words="a cache; kept elsewhere here"))
         else:
             rows.append(Finding(f"{PLACE}[{place}]", entry.get("id"), "differs", words=OTHER_SETS))
     return rows
+
+
+def is_mask_of(entry: Mapping[str, Any], subject: Mapping[str, Any]) -> bool:
+    """Whether a data set holds the masks of the subject's."""
+    paired = subject.get("conditioning_data")
+    named = paired if isinstance(paired, list) else [paired]
+    is_mask = entry.get("dataset_type") == "conditioning" and entry.get("conditioning_type") == "mask"
+    return is_mask and not switch_of(entry.get("disabled", False)) and entry.get("id") in named
+
+
+def has_masks(backends: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list of data sets holds the masks of its subject."""
+    chosen = subject_of(backends)
+    return chosen is not None and any(is_mask_of(entry, backends[chosen]) for entry in backends)
 
 
 def _subject_findings(source: Source, entry: Mapping[str, Any], at: str) -> list[Finding]:
@@ -68,8 +90,10 @@ def _subject_findings(source: Source, entry: Mapping[str, Any], at: str) -> list
             rows.append(_resolution(name, value, entry))
         elif key == "crop_style" and switch_of(entry.get("crop", False)):
             rows.append(_crop_style(name, value))
-        elif key == "crop" and not switch_of(value):
-            rows.append(Finding(name, value, "differs", words="not cropped there; here as resolution says"))
+        elif (key == "crop" and not switch_of(value)) or (key == "crop_aspect" and switch_of(entry.get("crop"))):
+            rows.append(_shapes(name, value, entry, source))
+        elif key == "conditioning_data":
+            rows.append(Finding(name, value, "ignored", words="names the data set of its masks"))
         elif key == "repeats" and number_of(value) not in (None, 0, 1):
             rows.append(Finding(name, value, "ignored", words="with one folder, more of the same; see max_train_steps"))
         else:
@@ -100,6 +124,27 @@ def _resolution(name: str, value: Any, entry: Mapping[str, Any]) -> Finding:
     return Finding(name, value, "mapped", {"resolution": side})
 
 
+def _shapes(name: str, value: Any, entry: Mapping[str, Any], source: Source) -> Finding:
+    """Buckets for a data set that keeps the shapes of its pictures; none for squares."""
+    cropped, aspect = switch_of(entry.get("crop", False)), str(entry.get("crop_aspect", "square")).strip().lower()
+    if cropped and aspect == "square":
+        return Finding(name, value, "mapped", words="squares, as here")
+    side = as_number(_resolution(name, entry.get("resolution", 1024), entry).options, "resolution")
+    if str(entry.get("resolution_type", "pixel_area")).strip().lower() == "pixel":
+        return Finding(name, value, "differs", words=f"keeps shapes at a shorter side of {side:g} there; {SQUARES}")
+    table = {key.lstrip("-"): inner for key, inner in source.table.items()}
+    step = int(as_number(table, "aspect_bucket_alignment", 64.0))
+    listed = entry.get("crop_aspect_buckets")
+    shapes = [number_of(shape) for shape in listed] if isinstance(listed, list) else []
+    if cropped and aspect in {"closest", "random"} and shapes:
+        sizes = sizes_of_shapes([shape for shape in shapes if shape is not None], side * side, step)
+    else:
+        sizes = sizes_of_area(side * side, int(side) // 2 // 8 * 8, int(side) * 2, step)
+    if not sizes:
+        return Finding(name, value, "differs", words=f"keeps shapes there; {SQUARES}")
+    return Finding(name, value, "differs", {"aspect_ratio_buckets": written(sizes)}, SHAPES)
+
+
 def _crop_style(name: str, value: Any) -> Finding:
     style = STYLES.get(str(value).strip().lower())
     if style is None:
@@ -125,9 +170,25 @@ def backends_of(flat: Mapping[str, Any], kept: Sequence[Mapping[str, Any]]) -> l
     if str(entry.get("resolution_type", "pixel_area")) == "area":
         entry["resolution_type"] = "pixel_area"
     entry["resolution"] = flat["resolution"]
+    if flat["aspect_ratio_buckets"] is not None and _buckets_of(entry) != flat["aspect_ratio_buckets"]:
+        sizes = parse_buckets(flat["aspect_ratio_buckets"])
+        side = round((sum(width * height for width, height in sizes) / len(sizes)) ** 0.5 / 64) * 64
+        shapes = [round(width / height, 4) for width, height in sizes]
+        entry |= {"crop": True, "crop_aspect": "closest", "crop_aspect_buckets": shapes}
+        entry |= {"resolution": max(side, 64), "resolution_type": "pixel_area"}
+    elif flat["aspect_ratio_buckets"] is None and _buckets_of(entry) is not None:
+        entry |= {"crop": True, "crop_aspect": "square"}
+        entry.pop("crop_aspect_buckets", None)
     if switch_of(entry.get("crop", False)):
         entry["crop_style"] = "center" if flat["center_crop"] else "random"
     return backends
+
+
+def _buckets_of(entry: Mapping[str, Any]) -> Any:
+    """What an entry, read again, would be as ``aspect_ratio_buckets``."""
+    source = Source("", {})
+    found = [_shapes(key, entry[key], entry, source) for key in ("crop", "crop_aspect") if key in entry]
+    return next((row.options["aspect_ratio_buckets"] for row in found if row.options), None)
 
 
 def _new_subject() -> dict[str, Any]:

@@ -233,10 +233,12 @@ DATA: tuple[Key, ...] = (
     mapped("caption_dropout_probability", "caption_dropout", default=0.0),
     own("resolution", "resolution", _resolution, "an area in megapixels becomes the side of a square", default=1024),
     ignored("resolution_type", "read with resolution"),
+    ignored("aspect_bucket_alignment", "read with a data set that keeps shapes: what its sides are multiples of"),
+    differs("aspect_bucket_rounding", "the sizes that aspect_ratio_buckets lists are all that there are here"),
     *(
         ignored(name, SAME_DATA)
         for name in (
-            "caption_strategy", "aspect_bucket_rounding", "aspect_bucket_alignment", "minimum_image_size",
+            "caption_strategy", "minimum_image_size",
             "maximum_image_size", "target_downsample_size", "disable_bucket_pruning", "crop", "repeats",
             "aspect_ratio_bucketing",
         )

@@ -64,6 +64,7 @@ def test_a_missing_instance_prompt_is_asked_for():
 
 OTHER = {"text": ("one", "two"), "texts": ("one", "two"), "float": ("0.25", "0.5"), "int": ("16", "24")}
 WORDS = {
+    "aspect_ratio_buckets": ("512,512", "448,576"),
     SCRIPT: ("train_dreambooth_lora.py", "train_dreambooth_lora_flux.py"),
     "lr_scheduler": ("linear", "cosine"),
     "mixed_precision": ("fp16", "bf16"),

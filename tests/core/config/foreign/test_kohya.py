@@ -104,6 +104,7 @@ def test_class_pictures_turn_prior_preservation_on(tmp_path):
 
 OTHER = {"bool": (True, False), "text": ("one", "two"), "float": (0.25, 0.125), "int": (16, 24)}
 WORDS = {
+    "enable_bucket": (False, True),
     "network_module": ("networks.lora_flux", "networks.lora_sd3"),
     "lr_scheduler": ("linear", "cosine"),
     "mixed_precision": ("fp16", "bf16"),
