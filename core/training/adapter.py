@@ -1,6 +1,7 @@
 """The LoRA on the denoising network."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -35,6 +36,13 @@ def cast_frozen(network: nn.Module, dtype: torch.dtype) -> None:
     for parameter in network.parameters():
         if not parameter.requires_grad and parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)
+    network.register_forward_pre_hook(_cast_prompts, with_kwargs=True)
+
+
+def _cast_prompts(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Encoded prompts in the network's precision: pipelines give float32, which a norm on the CPU does not take."""
+    name = "encoder_hidden_states"
+    return args, {**kwargs, name: kwargs[name].to(network.dtype)} if name in kwargs else kwargs
 
 
 def adapter_tensors(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from tiny_runs import ROLLOUT, adapter, metrics, reset_accelerate, run, same_bits
+from tiny_runs import ROLLOUT, adapter, alone, metrics, reset_accelerate, run, same_bits
 
+from core.bench.network import demo_loop
 from core.errors import ConfigError
+from core.noise.denoiser import evaluation_mode
 from core.rollout.samplers import SAMPLERS
 from core.runs.folder import RunFolder
 from core.training.build import build, make_accelerator
@@ -75,3 +77,12 @@ def test_fp16_is_refused_without_a_gpu(config):
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigError, match="mixed_precision must be no or bf16 without a GPU"):
         make_accelerator(config(mixed_precision="fp16"))
+
+
+def test_the_embedded_base_draws_in_bf16_though_its_first_norm_sees_the_prompt_itself(tmp_path):
+    with alone():
+        loop = demo_loop(tmp_path, **BF16, train_batch_size=1, scheduled_sampling_max_step_offset=0)
+        family = loop.parts.family
+        with evaluation_mode(family.network), loop.parts.accelerator.autocast():
+            drawn = family.sample(["a cat"], [1], steps=2, guidance=2.0, size=32, on_step=int)
+    assert drawn.isfinite().all()
