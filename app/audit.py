@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from app.html import Level, checklist, table
 from app.metrics import digits
-from app.space import size_text
 from core.models.lora_audit import Audit
+from core.runs.fits import size_text
 
 LISTED = 6
 """So many names are written out."""

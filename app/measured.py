@@ -10,7 +10,9 @@ from core.config.in_force import notes_of
 from core.config.run import RunConfig
 from core.errors import WorkbenchError
 from core.rollout.cost import Forecast
+from core.runs.check import Check
 from core.runs.cost import Cost, forecast_of, level_warning, read_cost, read_facts
+from core.runs.fits import TITLE, memory_check
 from core.runs.folder import RunFolder
 from core.runs.measurement import Facts, Measurement, find_measurement
 from core.runs.measuring import measuring_state
@@ -36,6 +38,15 @@ def cost_finding(root: Path, config: RunConfig) -> Finding:
     cost = forecast_of(config, found)
     both = f"{seconds(cost.seconds_per_step)} a step, {times(cost)} a plain one"
     return "pass", f"Measured here ({found.device}): {both}."
+
+
+def memory_finding(root: Path, config: RunConfig) -> Check:
+    """Whether it fits into the memory of the device that it was measured on."""
+    found = find_measurement(root, config)
+    check = None if found is None else memory_check(config, found)
+    if check is None:
+        return Check("info", TITLE, "Not known before a measurement: what a step and the drawing of pictures need.")
+    return check
 
 
 def level_finding(root: Path, config: RunConfig) -> Finding | None:

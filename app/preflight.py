@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from app.datasets import advice, count_text, read_folder
 from app.design import Design, allowed
 from app.hub import HUB, Model
-from app.measured import cost_finding, level_finding
-from app.space import run_bytes, size_text
+from app.measured import cost_finding, level_finding, memory_finding
+from app.space import run_bytes
 from app.sweeping import Sweep, problems_of
 from core.config.launching import launch_problems
 from core.config.paths import EMBEDDED_BASES, is_single_file, model_folder, resolve_path
@@ -21,6 +21,7 @@ from core.errors import DataError, Problem, RunError, WorkbenchError
 from core.models.fetching import Missing, fetch_command
 from core.runs.arms import arm_of, resolve_arms
 from core.runs.check import Check
+from core.runs.fits import size_text
 from core.runs.lock import training_in_progress
 from core.runs.workspace import Workspace
 
@@ -175,9 +176,9 @@ def _sweep(config: RunConfig, design: Design, sweep: Sweep, workspace: Workspace
 
 
 def _measured(config: RunConfig, workspace: Workspace) -> list[Check]:
-    """Cost, and whether the pictures can be told apart where rollouts start; neither stops a start."""
+    """Cost, memory, and whether the pictures can be told apart where rollouts start; none of them stops a start."""
     cost, level = cost_finding(workspace.root, config), level_finding(workspace.root, config)
-    found = [Check(cost[0], "Cost", cost[1])]
+    found = [Check(cost[0], "Cost", cost[1]), memory_finding(workspace.root, config)]
     return found if level is None else [*found, Check(level[0], "Identifiability", level[1])]
 
 

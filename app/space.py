@@ -83,8 +83,3 @@ def _weights(path: Path, config: RunConfig) -> list[list[int]]:
 def _is_shape(shape: object) -> bool:
     """Whether it is that of a linear layer or of a convolution."""
     return isinstance(shape, list) and len(shape) in {2, 4} and all(isinstance(side, int) for side in shape)
-
-
-def size_text(count: float) -> str:
-    """Bytes as people say them."""
-    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{max(count / 2**20, 1):.0f} MB"

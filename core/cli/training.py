@@ -23,6 +23,8 @@ from core.cli.control import continue_paused
 from core.cli.queueing import put
 from core.errors import ConfigError, Problem
 from core.runs.arms import DEFAULT_ARMS, KNOWN_ARMS, describe
+from core.runs.fits import memory_check
+from core.runs.measurement import find_measurement
 from core.runs.scores import DEFAULT_SCORE, SCORES
 
 Queue = Annotated[bool, typer.Option("--queue", help="Freeze it and let it wait for its turn; see `queue`.")]
@@ -45,10 +47,19 @@ def train(
     place = open_workspace(workspace).runs_dir if runs_dir is None else runs_dir
     folder = RunFolder.create(place, title, config, imported=imported_with(source))
     print(f"run folder: {folder.path}", flush=True)
+    _warn_of_memory(config, workspace)
     if queue:
         put(open_workspace(workspace), f"runs/{folder.name}")
     else:
         _train(folder, resume=False)
+
+
+def _warn_of_memory(config, workspace) -> None:
+    """Where such a training was measured here (``core forecast``, or the page) and may not fit."""
+    found = find_measurement(open_workspace(workspace).root, config)
+    check = None if found is None else memory_check(config, found)
+    if check is not None and check.level == "warn":
+        print(f"warning: {check.text}", flush=True)
 
 
 @app.command()
@@ -120,6 +131,7 @@ def ab(
     )  # fmt: skip
     print(f"experiment folder: {experiment.path}")
     print("\n".join(_plan_lines(experiment, config)), flush=True)
+    _warn_of_memory(config, workspace)
     if queue:
         put(open_workspace(workspace), f"experiments/{experiment.name}")
     else:

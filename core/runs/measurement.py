@@ -17,6 +17,7 @@ from core.config.paths import model_path, resolve_path
 from core.config.run import RunConfig
 from core.rollout.cost import Calibration
 from core.runs.files import is_number, make_folder, read_object, to_json, write_whole
+from core.runs.memory import Memory
 
 FOLDER = "measurements"
 
@@ -57,48 +58,6 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What a training takes where it is trained, in bytes, told from shapes.
-
-    Attributes:
-        network: The frozen network.
-        adapter: The LoRA.
-        gradients: Of the LoRA.
-        optimizer: Its state.
-        activations: What a step holds at most beside all these: of the forward for the backward, and passing values.
-        autoencoder: Comes when a picture is drawn.
-        picture: What the decoding of one picture holds at most.
-    """
-
-    network: int
-    adapter: int
-    gradients: int
-    optimizer: int
-    activations: int
-    autoencoder: int
-    picture: int
-
-    @property
-    def training(self) -> int:
-        """At a step."""
-        return self.network + self.adapter + self.gradients + self.optimizer + self.activations
-
-    @property
-    def drawing(self) -> int:
-        """While a picture is decoded, between steps."""
-        return self.network + self.adapter + self.optimizer + self.autoencoder + self.picture
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Memory":
-        """Reads what ``asdict`` gave.
-
-        Raises:
-            ValueError: If something is missing or no number.
-        """
-        return cls(**{each.name: int(_number(data, each.name)) for each in fields(cls)})
-
-
-@dataclass(frozen=True)
 class Measurement:
     """Facts, and what the parts of a step take on this machine.
 
@@ -108,6 +67,7 @@ class Measurement:
         device: Where it was measured.
         time: When, unix time.
         memory: What it takes, where it was told.
+        free: Bytes that the device had free before, where memory was told.
     """
 
     facts: Facts
@@ -115,6 +75,7 @@ class Measurement:
     device: str
     time: float = field(default_factory=time.time)
     memory: Memory | None = None
+    free: int | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Measurement":
@@ -126,10 +87,10 @@ class Measurement:
         facts, calibration = data.get("facts"), data.get("calibration")
         if not isinstance(facts, dict) or not isinstance(calibration, dict):
             raise ValueError("a measurement must hold facts and a calibration")
-        memory = data.get("memory")
+        memory, free = data.get("memory"), _optional(data, "free")
         return cls(
             Facts.from_dict(facts), calibration_from(calibration), str(data.get("device", "")), _number(data, "time"),
-            Memory.from_dict(memory) if isinstance(memory, dict) else None,
+            Memory.from_dict(memory) if isinstance(memory, dict) else None, None if free is None else int(free),
         )  # fmt: skip
 
 
@@ -147,7 +108,8 @@ def measurement_key(config: RunConfig) -> str:
     data, training = config.data, config.training
     facts = [
         config.model.model_dump(), data.instance_data_dir, data.instance_prompt, data.resolution, data.center_crop,
-        data.random_flip, data.with_prior_preservation, training.train_batch_size, training.gradient_checkpointing,
+        data.random_flip, data.aspect_ratio_buckets, data.with_prior_preservation, training.train_batch_size,
+        training.gradient_accumulation_steps, training.gradient_checkpointing,
         training.mixed_precision, training.optimizer, config.lora.model_dump(),
         config.validation.validation_num_inference_steps,
         _listing(resolve_path(data.instance_data_dir), "*"),

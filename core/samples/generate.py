@@ -14,6 +14,7 @@ from torch import Tensor
 from core import __version__
 from core.models.family import Family
 from core.runs.files import make_folder, write_whole
+from core.runs.memory import DRAWN_TOGETHER
 
 SAMPLERS = {
     "DDIMScheduler": "DDIM",
@@ -43,7 +44,7 @@ class Recipe:
     steps: int
     guidance: float
     size: int
-    batch: int = 8
+    batch: int = DRAWN_TOGETHER
 
 
 @dataclass(frozen=True)

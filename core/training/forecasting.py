@@ -6,13 +6,15 @@ from typing import Any
 
 from core.config.run import RunConfig
 from core.runs.cost import forecast_of, items_per_micro_step, level_warning, share_above_level
+from core.runs.fits import memory_check
 from core.runs.folder import RunFolder
 from core.runs.lock import hold_training_lock
-from core.runs.measurement import Measurement, Memory, keep_measurement, measurement_path
+from core.runs.measurement import Measurement, keep_measurement, measurement_path
+from core.runs.memory import Memory, need_of
 from core.runs.workspace import Workspace
 from core.training.build import build, make_accelerator
 from core.training.dry_run import measure
-from core.training.memory import forecast_memory
+from core.training.memory import forecast_memory, free_bytes
 from core.training.report import Report
 
 MIB = 2**20
@@ -33,8 +35,10 @@ def measure_here(config: RunConfig, workspace: Workspace) -> Measurement:
     alone = config.model_copy(update={"data": data, "training": training})
     with hold_training_lock(workspace.root, "forecast"):
         report = Report(folder, None)
-        parts = build(alone, workspace.root / "class_images", report, make_accelerator(alone))
-        found = replace(measure(parts, report.check), memory=forecast_memory(parts))
+        accelerator = make_accelerator(alone)
+        free = free_bytes(accelerator.device)
+        parts = build(alone, workspace.root / "class_images", report, accelerator)
+        found = replace(measure(parts, report.check), memory=forecast_memory(parts), free=free)
     keep_measurement(workspace.root, config, found)
     return found
 
@@ -46,6 +50,7 @@ def as_json(config: RunConfig, found: Measurement) -> dict[str, Any]:
         "measurement": asdict(found),
         "start_above_level": share_above_level(config, found.facts),
         "warning": level_warning(config, found.facts),
+        "memory": None if found.memory is None else asdict(need_of(config, found.memory, found.device)),
     }
 
 
@@ -59,7 +64,7 @@ def as_lines(config: RunConfig, found: Measurement) -> Iterator[str]:
     yield f"relative step time     {cost.relative_step_time:.2f} × a plain one"
     yield f"whole training         {steps} steps, {steps * seconds / 60:.1f} min ({steps * plain / 60:.1f} without)"
     if found.memory is not None:
-        yield from _memory_lines(found.memory)
+        yield from _memory_lines(config, found.memory, found.device)
     calls = f"{cost.rollout_calls_per_step:.2f} without gradient, {cost.trained_calls_per_step:.2f} with"
     yield f"calls per step         {calls}"
     yield f"forwards per item      {cost.rollout_forwards_per_item:.2f} without gradient"
@@ -73,14 +78,21 @@ def as_lines(config: RunConfig, found: Measurement) -> Iterator[str]:
     warning = level_warning(config, facts)
     if warning is not None:
         yield f"warning: {warning}"
+    fits = memory_check(config, found)
+    if fits is not None and fits.level == "warn":
+        yield f"warning: {fits.text}"
 
 
-def _memory_lines(memory: Memory) -> Iterator[str]:
-    """What it takes, told from shapes; beside it a GPU's own libraries take some hundred MiB."""
+def _memory_lines(config: RunConfig, memory: Memory, device: str) -> Iterator[str]:
+    """Peaks by phase, told from shapes; beside them libraries take some hundred MiB."""
+    need = need_of(config, memory, device)
     parts = {
-        "network": memory.network, "LoRA": memory.adapter, "gradients": memory.gradients,
-        "optimizer": memory.optimizer, "activations": memory.activations,
+        "network": need.network, "LoRA": memory.adapter, "gradients": memory.gradients, "optimizer": memory.optimizer,
+        "activations": memory.activations,
     }  # fmt: skip
     shown = ", ".join(f"{name} {size / MIB:,.0f}" for name, size in parts.items())
-    yield f"memory of a step       {memory.training / MIB:,.0f} MiB: {shown}"
-    yield f"memory of a picture    {memory.drawing / MIB:,.0f} MiB, beside what its text encoders take before it"
+    yield f"memory at most         {need.peak / MIB:,.0f} MiB, {need.above / MIB:,.0f} above the loaded base model"
+    yield f"memory of a step       {need.step / MIB:,.0f} MiB: {shown}"
+    if need.drawing > 0:
+        yield f"memory of a picture    {need.drawing / MIB:,.0f} MiB, with the drift probe's own"
+    yield f"memory of prompts      {need.encoding / MIB:,.0f} MiB, before the first step"

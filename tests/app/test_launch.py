@@ -8,13 +8,14 @@ from typer.testing import CliRunner
 from app.design import MOST_SEEDS, OTHER_ARMS, TWO_ARMS, Design, allowed
 from app.forecast import arms_table, forecast_cards, total_text
 from app.preflight import preflight
-from app.space import adapter_bytes, run_bytes, size_text
+from app.space import adapter_bytes, run_bytes
 from core.__main__ import app as program
 from core.config.presets import load_preset
 from core.rollout.cost import Calibration
 from core.runs.arms import KNOWN_ARMS, arm_of
 from core.runs.cost import forecast_of
 from core.runs.experiment import list_experiments
+from core.runs.fits import size_text
 from core.runs.measurement import Facts, Measurement, keep_measurement
 from core.runs.scores import SCORES
 from tests.support.fabricated import changed

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,7 @@ from core.runs.liveness import Identity
 from core.runs.lock import record_launch, training_in_progress
 from core.runs.measurement import Facts, Measurement, keep_measurement
 from core.runs.measuring import measuring_state, start_measurement
+from core.runs.memory import Memory
 from tests.support.fabricated import changed, look_at, write_steps
 
 TIMES = Calibration(0.02, 0.01, 0.03, 0.02, 0.03, 0.02, 0.005)
@@ -69,6 +71,15 @@ def test_after_it_they_are_told_in_seconds_with_a_warning(workspace, demo, found
     assert shown["Identifiability"].level == "warn"
     assert shown["Identifiability"].text == level_warning(demo, FACTS)
     assert "41 % of the rolled items" in shown["Identifiability"].text
+
+
+def test_memory_is_told_once_it_is_known_and_warns_where_it_does_not_fit(workspace, demo):
+    assert rows(demo, workspace)["Memory"].level == "info"
+    memory = Memory(**{each.name: 2**30 for each in fields(Memory)})
+    for free, level in ((4000 * 2**30, "pass"), (2**30, "warn")):
+        keep_measurement(workspace.root, demo, Measurement(FACTS, TIMES, "cuda", 1.0, memory, free))
+        found = rows(demo, workspace)["Memory"]
+        assert (found.level, "on cuda, " in found.text) == (level, True)
 
 
 def test_targets_and_reaches_that_need_no_level_pass(workspace, demo, found):
