@@ -30,14 +30,13 @@ from core.training.controls import Control
 from core.training.objective import Objective
 from core.training.optimizers import make_optimizer, try_optimizer
 from core.training.others import PATIENCE
+from core.training.precision import require_precision
 from core.training.report import Report
 from core.training.shapes import BucketStream
 from core.training.sharding import Lockstep, shard
 from core.training.sources import Pictures, encode_sources, instance_items
 from core.training.step import StepOptions
 from core.training.streams import stream
-
-PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,10 @@ def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator
     Raises:
         ConfigError: the precision is not to be had on this device.
     """
-    precision = config.training.mixed_precision
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError(
-            [Problem("mixed_precision", "mixed_precision must be no or bf16 without a GPU, got 'fp16'; use bf16 or no")]
-        )
+    require_precision(config)
     tracker = config.validation.report_to
     return Accelerator(
-        mixed_precision=precision,
+        mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation_steps,
         log_with=None if tracker == "none" or logs is None else tracker,
         cpu=not torch.accelerator.is_available(),  # without it several processes on the CPU would not find each other
@@ -151,10 +146,8 @@ def build(
     _refuse(model_problems(config, family))
     set_aside(family, accelerator.device, class_folder.parent)
     family.pipeline.vae.enable_slicing()  # decoding takes more than a step: picture by picture
-    if config.data.with_prior_preservation:  # the base may have to draw; else its network comes when it is cast
-        family.network.to(accelerator.device)
     with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
-        found = encode_sources(config, family, instance, class_folder, report)
+        found = encode_sources(config, family, instance, class_folder, report, accelerator.device)
     network, optimizer, scheduler = _adapted(config, family, accelerator, sharding)
     pictures = found.probed
     rollout = config.scheduled_sampling
@@ -242,7 +235,7 @@ def _adapted(
     if training.gradient_checkpointing:
         family.network.enable_gradient_checkpointing()  # type: ignore[operator]
     if training.mixed_precision != "no":
-        cast_frozen(family.network, PRECISIONS[training.mixed_precision])
+        cast_frozen(family.network, require_precision(config))
     family.network.train()
     if sharding is not None:
         shard(family.network, sharding, accelerator.device)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from core.config.paths import resolve_path
 from core.config.run import RunConfig
@@ -21,6 +22,8 @@ from core.runs.files import make_folder, write_whole
 from core.runs.workspace import Workspace
 from core.samples.generate import Recipe, generate, png
 from core.samples.load import load_base
+from core.training.aside import set_aside
+from core.training.precision import require_precision
 from core.training.report import Report
 from core.training.streams import key
 
@@ -28,17 +31,18 @@ WAIT_SECONDS = 1.0
 """Between two looks whether a stop is asked for."""
 
 
-def class_items(config: RunConfig, family: Family, folder: Path, report: Report) -> list[Item]:
+def class_items(config: RunConfig, family: Family, folder: Path, report: Report, device: torch.device) -> list[Item]:
     """``num_class_images`` pictures of the class: the user's first, then ones that the base model draws.
 
-    Drawn pictures depend on model, prompt, seed and sampling alone, so all runs of a workspace share them. A picture
-    that is already there is not drawn again, and of two processes that need the same ones the second waits.
+    Drawn pictures depend on model, precision, prompt, seed and sampling alone, so all runs of a workspace share them. A
+    picture that is already there is not drawn again, and of two processes that need the same ones the second waits.
 
     Args:
         config: of the run.
         family: the base model, without an adapter.
         folder: the workspace's folder for class pictures.
         report: progress and stop.
+        device: that is drawn on; the network is there meanwhile only.
 
     Raises:
         DataError: a picture of the user's cannot be used.
@@ -61,7 +65,10 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report)
     if _absent(drawn, seeds):
         make_folder(drawn)
         with _alone(drawn / ".lock", report):
-            _draw(family, prompt, _absent(drawn, seeds), recipe, drawn, report)
+            absent = _absent(drawn, seeds)
+            if absent:
+                with _brought(family.network, device, require_precision(config)):
+                    _draw(family, prompt, absent, recipe, drawn, report)
     size = data.resolution
     return own + [Item(drawn / f"{seed}.png", f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]
 
@@ -72,14 +79,35 @@ def draw_class_images(config: RunConfig, workspace: Workspace, report: Report) -
     Raises:
         ConfigError: the configuration has no use for class pictures.
         DataError: the base model or a picture of the user's cannot be read.
-        RunError: the disk does not take a drawn picture.
+        RunError: the disk does not take a drawn picture, or what is put aside meanwhile.
     """
     if not config.data.with_prior_preservation:
         rule = "with_prior_preservation must be true for class pictures to be drawn, got false"
         raise ConfigError([Problem("with_prior_preservation", rule)])
+    require_precision(config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     family = load_base(config)
-    family.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return class_items(config, family, workspace.root / CLASS_IMAGES, report)
+    set_aside(family, device, workspace.root)
+    return class_items(config, family, workspace.root / CLASS_IMAGES, report, device)
+
+
+@contextmanager
+def _brought(network: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """A frozen network on a device, in the precision of its training; afterwards it is what it was, bit for bit.
+
+    Its weights wait meanwhile where they were: the adapter's first values are drawn beside those of full precision.
+    """
+    tensors = [*network.parameters(), *network.buffers()]
+    kept = [tensor.data for tensor in tensors]
+    try:
+        for tensor in tensors:
+            halved = isinstance(tensor, nn.Parameter) and tensor.is_floating_point()
+            tensor.data = tensor.data.to(device, dtype if halved else tensor.dtype)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            yield
+    finally:
+        for tensor, data in zip(tensors, kept, strict=True):
+            tensor.data = data
 
 
 def _absent(drawn: Path, seeds: list[int]) -> list[int]:
@@ -98,8 +126,6 @@ def _alone(path: Path, report: Report) -> Iterator[None]:
 
 
 def _draw(family: Family, prompt: str, seeds: list[int], recipe: Recipe, drawn: Path, report: Report) -> None:
-    if not seeds:
-        return
     report.phase("class_images", "drawing class pictures with the base model", len(seeds), "picture")
     samples = generate(family, [prompt], seeds, recipe, on_step=report.check)
     for done, sample in enumerate(samples):
@@ -108,5 +134,6 @@ def _draw(family: Family, prompt: str, seeds: list[int], recipe: Recipe, drawn: 
 
 
 def _name(config: RunConfig, family: Family, recipe: Recipe) -> str:
-    facts = [family.kind, whole_print(family), config.data.class_prompt, recipe.steps, recipe.guidance, recipe.size]
+    sampling = [recipe.steps, recipe.guidance, recipe.size, config.training.mixed_precision]
+    facts = [family.kind, whole_print(family), config.data.class_prompt, *sampling]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.data.buckets import Size, bucket_of, buckets_in_force
@@ -49,7 +51,7 @@ def instance_items(config: RunConfig) -> list[Item]:
 
 
 def encode_sources(
-    config: RunConfig, family: Family, instance: list[Item], class_folder: Path, report: Report
+    config: RunConfig, family: Family, instance: list[Item], class_folder: Path, report: Report, device: torch.device
 ) -> Pictures:
     """Encodes the instance pictures, and the class pictures where prior preservation is on.
 
@@ -59,6 +61,7 @@ def encode_sources(
         instance: from :func:`instance_items`.
         class_folder: the workspace's folder for class pictures.
         report: phases and progress.
+        device: that class pictures are drawn on.
 
     Raises:
         DataError: a picture cannot be read.
@@ -66,7 +69,7 @@ def encode_sources(
     data = config.data
     sets = {"instance": instance}
     if data.with_prior_preservation:
-        sets["class"] = class_items(config, family, class_folder, report)
+        sets["class"] = class_items(config, family, class_folder, report, device)
     contents = {item.path: file_digest(item.path) for items in sets.values() for item in items}
     caches = _caches(family, class_folder.parent / CACHE_NAME)
 

@@ -5,11 +5,12 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from tiny_runs import metrics, run, save_picture
+from tiny_runs import metrics, run, same_bits, save_picture
 
 from core.errors import ConfigError, DataError
 from core.runs.folder import RunFolder
 from core.runs.workspace import Workspace
+from core.samples.load import load_base
 from core.training import class_images
 from core.training.report import Report
 
@@ -80,6 +81,7 @@ def test_only_missing_ones_are_drawn_and_the_first_stay(trained, drawn, runs_dir
         ("v_prediction", {"validation_num_inference_steps": 3}),
         ("v_prediction", {"validation_guidance_scale": 2.0}),
         ("v_prediction", {"resolution": 24}),
+        ("v_prediction", {"mixed_precision": "bf16"}),
     ],
 )
 def test_whatever_would_draw_another_picture_draws_new_ones(trained, drawn, runs_dir, base, changes):
@@ -135,6 +137,32 @@ def test_a_job_of_its_own_draws_what_the_training_then_finds(trained, config, dr
     trained("first", **PRIOR)
     assert len(drawn) == 3
     assert contents(runs_dir.parent / "class_images") == before
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("no", torch.float32), ("bf16", torch.bfloat16)])
+def test_they_are_drawn_in_the_runs_precision_and_the_network_is_then_what_it_was(
+    config, bases, runs_dir, monkeypatch, precision, dtype
+):
+    seen, plain = [], class_images.generate
+
+    def generate(family, *args, **kwargs):
+        seen.append(({each.dtype for each in family.network.parameters()}, torch.is_autocast_enabled("cpu")))
+        yield from plain(family, *args, **kwargs)
+
+    monkeypatch.setattr(class_images, "generate", generate)
+    chosen = config(mixed_precision=precision, **PRIOR)
+    family = load_base(chosen)
+    before = {name: value.clone() for name, value in family.network.state_dict().items()}
+    class_images.class_items(chosen, family, runs_dir, Report(RunFolder(runs_dir), None), torch.device("cpu"))
+    assert seen == [({dtype}, precision == "bf16")]
+    assert same_bits(before, family.network.state_dict())
+    assert {each.dtype for each in family.network.parameters()} == {torch.float32}
+
+
+def test_a_job_says_that_a_precision_is_not_to_be_had(config, runs_dir):
+    report = Report(RunFolder(runs_dir), None)
+    with pytest.raises(ConfigError, match="mixed_precision must be no or bf16 without a GPU"):
+        class_images.draw_class_images(config(mixed_precision="fp16", **PRIOR), Workspace(runs_dir.parent), report)
 
 
 def test_a_job_that_was_cut_off_goes_on_where_it_was(config, drawn, runs_dir):
