@@ -94,7 +94,7 @@ class Flux(PipelineFamily):
 
     def predict(self, network: nn.Module, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         """One forward, the velocity towards the noise, returned in float32."""
-        dtype, (count, channels, height, width) = self.network.dtype, noisy.shape
+        dtype, (count, channels, height, width) = self.dtype, noisy.shape
         tokens, pooled = unpack(condition, (self.network.config["pooled_projection_dim"],))
         places = self.pipeline._prepare_latent_image_ids(count, height // PATCH, width // PATCH, noisy.device, dtype)
         predicted = network(

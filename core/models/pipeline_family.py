@@ -52,6 +52,14 @@ class PipelineFamily:
         """Moves all parts."""
         self.pipeline.to(device)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the network's frozen weights.
+
+        The network's own ``dtype`` asks all its modules for hooks first, which is felt at every forward of a small one.
+        """
+        return next(self.network.parameters()).dtype
+
     def lora_targets(self, name: str) -> list[str]:
         """Module name endings; see ``lora_targets`` in the option table."""
         return list(self.targets[name])

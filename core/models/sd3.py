@@ -69,7 +69,7 @@ class SD3(PipelineFamily):
 
     def predict(self, network: nn.Module, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         """One forward, the velocity towards the noise, returned in float32."""
-        dtype = self.network.dtype
+        dtype = self.dtype
         tokens, pooled = unpack(condition, (self.network.config["pooled_projection_dim"],))
         return network(
             hidden_states=noisy.to(dtype), timestep=timestep, encoder_hidden_states=tokens.to(dtype),

@@ -87,7 +87,7 @@ class SDXL(PipelineFamily):
 
     def predict(self, network: nn.Module, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         """One forward, returned in float32."""
-        dtype = self.network.dtype
+        dtype = self.dtype
         tokens, pooled, framing = unpack(condition, self._lengths)
         told = {"text_embeds": pooled.to(dtype), "time_ids": self._told(framing, noisy)}
         return network(

@@ -62,7 +62,7 @@ class StableDiffusion(PipelineFamily):
 
     def predict(self, network: nn.Module, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         """One forward, returned in float32."""
-        dtype = self.network.dtype
+        dtype = self.dtype
         return network(
             noisy.to(dtype), timestep, encoder_hidden_states=condition.to(dtype), return_dict=False
         )[0].float()  # fmt: skip

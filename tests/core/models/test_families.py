@@ -14,6 +14,7 @@ from core.errors import DataError
 from core.models import FAMILIES
 from core.models.family import Family
 from core.models.lora_targets import TARGETS
+from core.training.adapter import add_adapter, cast_frozen
 
 PROMPT = "a sks cat"
 
@@ -32,6 +33,13 @@ def test_it_keeps_the_contract(family):
     assert any(entry.resolve() is type(family) for entry in FAMILIES.values())
     assert not any(parameter.requires_grad for parameter in family.network.parameters())
     assert not family.network.training
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_its_precision_is_that_of_the_frozen_weights_whatever_is_adapted(family, dtype):
+    add_adapter(family.network, targets=family.lora_targets("all"), rank=2, alpha=2.0, dropout=0.0, seed=0)
+    cast_frozen(family.network, dtype)
+    assert family.dtype == family.network.dtype == dtype
 
 
 @pytest.mark.parametrize("steps", [2, 5])
