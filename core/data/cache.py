@@ -68,6 +68,8 @@ class Cache:
             self.say(f"the cached {path} cannot be read, and is made again: {_why(error)}")
             return None
         if noted == _digest(value):
+            with contextlib.suppress(OSError):  # somebody else's file, or a disk that is only read
+                os.utime(path)  # when it was used last, as disks keep no such time of their own
             return value
         self.say(f"the cached {path} does not hold what was written, and is made again")
         return None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import RunError, reason_of
+from core.runs.lock import occupants
 
 CACHE_NAME = "cache"
 CLASS_IMAGES = "class_images"
@@ -28,12 +29,42 @@ def clear_cache(root: Path) -> None:
     Raises:
         RunError: a file cannot be removed.
     """
-    for name in ENCODED:
-        for path in _files(root / CACHE_NAME / name):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise RunError(f"{path} must be removable, got an error: {reason_of(error)}") from error
+    for path in _encoded(root):
+        _remove(path)
+
+
+def trim_cache(root: Path, size: int) -> None:
+    """Removes encoded pictures and prompts, first those that no training has used for longest.
+
+    Args:
+        root: of the workspace.
+        size: bytes that they may take afterwards.
+
+    Raises:
+        RunError: a training is in progress in the workspace, or a file cannot be removed.
+    """
+    busy = occupants(root)
+    if busy:
+        names = " and ".join(each.name for each in busy)
+        raise RunError(f"the cache must be trimmed while nothing is in progress, got {names}; wait for it or stop it")
+    facts = {path: path.lstat() for path in _encoded(root)}
+    left = sum(each.st_size for each in facts.values())
+    for path in sorted(facts, key=lambda path: (facts[path].st_mtime_ns, path)):
+        if left <= size:
+            return
+        _remove(path)
+        left -= facts[path].st_size
+
+
+def _encoded(root: Path) -> list[Path]:
+    return [path for name in ENCODED for path in _files(root / CACHE_NAME / name)]
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} must be removable, got an error: {reason_of(error)}") from error
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,5 +1,7 @@
 """The cache on disk: the same bits or made again, whatever becomes of its files."""
 
+import os
+
 import pytest
 import torch
 
@@ -39,6 +41,13 @@ def test_an_entry_is_made_once_and_comes_back_bit_for_bit(cache, said):
     assert first.dtype == second.dtype == torch.float32
     assert said == []
     assert [path.suffix for path in files(cache)] == [".safetensors"]
+
+
+def test_an_entry_that_is_used_is_marked_as_used_now(cache):
+    cache.keep(("a", 1), Counted())
+    os.utime(files(cache)[0], (1, 1))
+    cache.keep(("a", 1), Counted())
+    assert files(cache)[0].stat().st_mtime > 1
 
 
 @pytest.mark.parametrize("facts", [("a", 2), ("b", 1), ("a", "1"), ("a",), ("a", 1, None)])
