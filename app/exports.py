@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.html import checklist, escape, paragraph, progress, table
+from app.html import Level, checklist, escape, paragraph, progress, table
 from app.view import ago
 from core.config.run import RunConfig
 from core.errors import ConfigError, RunError, WorkbenchError
@@ -60,7 +60,7 @@ class Shown:
 
 def look(workspace: Workspace, run: str | None, format: str | None) -> Shown | None:
     """The export of a run in a format; None where nothing such can be. Neither name is trusted."""
-    if not run or format not in FORMATS:
+    if not run or format is None or format not in FORMATS:
         return None
     try:
         folder = workspace.find(run)
@@ -112,7 +112,9 @@ def result_html(shown: Shown) -> str:
     found = shown.found
     if found is None:
         return ""
-    checks = [("pass" if each.holds else "fail", "Read back", f"{each.text}.") for each in found.measured]
-    where = ("pass", "Exported", f"{ago(found.created)}, in {shown.path}")
+    checks: list[tuple[Level, str, str]] = [
+        ("pass" if each.holds else "fail", "Read back", f"{each.text}.") for each in found.measured
+    ]
+    where: tuple[Level, str, str] = ("pass", "Exported", f"{ago(found.created)}, in {shown.path}")
     rows = [[name, size_text(size)] for name, size in found.files.items()]
     return checklist([where, *checks]) + table(["File", "Size"], rows, "What is in the folder")

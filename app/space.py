@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import TypeGuard
 
 from core.config.base_model import FLOW_FAMILIES
 from core.config.paths import model_path
@@ -80,6 +81,6 @@ def _weights(path: Path, config: RunConfig) -> list[list[int]]:
     return [shape for shape in found if _is_shape(shape)]
 
 
-def _is_shape(shape: object) -> bool:
+def _is_shape(shape: object) -> TypeGuard[list[int]]:
     """Whether it is that of a linear layer or of a convolution."""
     return isinstance(shape, list) and len(shape) in {2, 4} and all(isinstance(side, int) for side in shape)

@@ -161,7 +161,12 @@ def share(parts: Parts) -> None:
     }
     parts.chains["start"] = {
         "fn": lambda *values: start(
-            parts, Design.read(*values[:COUNT]), *values[COUNT : COUNT + 2], values[COUNT + 3 :], values[COUNT + 2]
+            parts,
+            Design.read(*values[:COUNT]),
+            values[COUNT],
+            values[COUNT + 1],
+            values[COUNT + 3 :],
+            values[COUNT + 2],
         ),
         "inputs": [*design, name, preset, parts["configure.imported"], *parts.options],
         "outputs": [

@@ -34,7 +34,7 @@ def measure() -> None:
     for label, (preset, changes) in ARMS.items():
         with throw_away() as folder:
             plain, rolled = (demo_loop(Path(folder), preset, **options) for options in (PLAIN, {**COMMON, **changes}))
-            predicted = forecast_of(rolled.parts.config, dry_run(rolled.parts)).relative_step_time
+            predicted = forecast_of(rolled.parts.config, dry_run(rolled.parts, lambda: None)).relative_step_time
             pairs = [(_seconds(rolled), _seconds(plain)) for _ in range(STEPS + WARMUP)][WARMUP:]
         took, bare = (statistics.mean(column) for column in zip(*pairs, strict=True))
         figure(f"{label}: predicted, relative to a plain step", f"{predicted:.2f} ×")
