@@ -3,61 +3,21 @@
 import itertools
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from seen import Seen, distance_from_start, value_of
 from tiny_checkpoint import save_checkpoint
-from tiny_runs import ADAPTER, ROLLOUT, reset_accelerate, save_mask, save_picture, tiny_config
+from tiny_runs import ROLLOUT, reset_accelerate, save_mask, save_picture, tiny_config
 
 from core.config.table import option_rows
 from core.errors import ConfigError, DataError
-from core.runs import journal
 from core.runs.folder import RunFolder
 from core.training.run import train
 
 PREFIX = "scheduled_sampling_"
-UNTIMED = ("seconds", "elapsed", "memory_mb")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What can be seen of a finished run."""
-
-    folder: RunFolder
-    class_folder: Path
-
-    @property
-    def adapter(self) -> dict[str, bytes]:
-        tensors = load_file(self.folder.adapter_dir / ADAPTER)
-        return {name: tensor.numpy().tobytes() for name, tensor in sorted(tensors.items())}
-
-    @property
-    def samples(self) -> dict[str, bytes]:
-        root = self.folder.samples_dir
-        return {str(path.relative_to(root)): Image.open(path).tobytes() for path in sorted(root.rglob("*.png"))}
-
-    @property
-    def checkpoints(self) -> list[str]:
-        return sorted(path.name for path in self.folder.checkpoints_dir.iterdir())
-
-    @property
-    def drift(self) -> list[dict]:
-        return [{**line, "seconds": 0} for line in journal.read_all(self.folder.drift_path)]
-
-    @property
-    def trackers(self) -> list[str]:
-        return [path.name for path in self.folder.logs_dir.glob("*")]
-
-    @property
-    def class_pictures(self) -> int:
-        return len(list(self.class_folder.rglob("*.png")))
-
-    def __getattr__(self, name: str) -> list:
-        return [line[name] for line in journal.read_all(self.folder.metrics_path)]
 
 
 @dataclass(frozen=True)
@@ -222,13 +182,6 @@ def seen(bases, pictures, tmp_path_factory):
     return look
 
 
-def value_of(run: Seen, what: str) -> Any:
-    if what.endswith("_at_first"):
-        name = {"error": "loss_teacher_forced"}.get(what.removesuffix("_at_first"), what.removesuffix("_at_first"))
-        return getattr(run, name)[0]
-    return getattr(run, what)
-
-
 def test_every_option_has_its_case():
     assert set(CASES) == {row.flat_name for row in option_rows()}
 
@@ -324,11 +277,5 @@ def test_the_gradient_is_clipped_to_the_norm(seen, one_thread):
     slow = {"adam_epsilon": 1.0, "adam_weight_decay": 0.0, "max_train_steps": 1}
     free, clipped = seen(**slow, max_grad_norm=1e6), seen(**slow, max_grad_norm=1e-6)
     assert free.grad_norm == clipped.grad_norm
-    moved = [_distance_from_start(run) for run in (free, clipped)]
+    moved = [distance_from_start(run) for run in (free, clipped)]
     assert moved[1] < 1e-3 * moved[0]
-
-
-def _distance_from_start(run: Seen) -> float:
-    """Norm of the B matrices, which begin at zero."""
-    tensors = load_file(run.folder.adapter_dir / ADAPTER)
-    return sum(tensor.norm().item() for name, tensor in tensors.items() if "lora_B" in name)
