@@ -96,9 +96,9 @@ def need_of(config: RunConfig, memory: Memory, device: str) -> Need:
     """
     on_cpu = device.startswith("cpu")
     many = config.training.num_processes if on_cpu else 1
-    there = on_cpu or config.data.with_prior_preservation  # else the network comes after prompts are encoded
     return Need(
-        network=many * memory.network, encoding=many * (memory.encoder + (memory.loaded if there else 0)),
+        network=many * memory.network,
+        encoding=many * (memory.encoder + (memory.loaded if on_cpu else 0)),  # to a GPU the network comes afterwards
         step=many * _step(config, memory), drawing=_drawing(config, memory) + (many - 1) * _kept(memory),
     )  # fmt: skip
 

@@ -82,6 +82,7 @@ def test_drawing_takes_the_largest_of_encoder_decoding_and_sampling(demo):
 def test_on_a_gpu_the_network_comes_after_the_prompts_are_encoded_and_on_a_cpu_processes_share(demo):
     assert need(demo).encoding == 400 + 90
     assert need(demo, device="cuda").encoding == 90
+    assert need(demo, device="cuda", with_prior_preservation=True, class_prompt="a cat").encoding == 90
     assert need(demo, device="cuda", num_processes=2).step == need(demo).step
     assert need(demo, num_processes=2).step == 2 * need(demo).step
     assert need(demo).above == need(demo).peak - 200
