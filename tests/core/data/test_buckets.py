@@ -22,8 +22,14 @@ def test_the_nearest_bucket_is_the_one_that_diffusers_finds():
         assert bucket_of((width, height), buckets) == buckets[theirs]
 
 
+def test_of_equally_near_buckets_diffusers_choice_is_taken():
+    buckets = [(512, 512), (768, 768), (1024, 1024)]
+    theirs = find_nearest_bucket(100, 100, [(high, wide) for wide, high in buckets])
+    assert bucket_of((100, 100), buckets) == buckets[theirs]
+
+
 @pytest.mark.parametrize(
-    "text", ["", ";", "512", "512,512;", "512x512", "512,-8", "500,512", "0,8", "8,8.0", "999999,8"]
+    "text", ["", ";", "512", "512,512;", "512x512", "512,-8", "500,512", "512,500", "0,8", "8,8.0", "999999,8"]
 )
 def test_what_is_no_bucket_is_refused(text):
     with pytest.raises(ValueError):

@@ -119,3 +119,8 @@ def test_a_mask_is_cut_and_mirrored_as_its_picture(tmp_path, size, center):
 def test_without_masked_loss_there_are_none(folder):
     save_mask(folder / "a-masklabel.png")
     assert latents_of(folder, weight=None).masks is None
+
+
+def test_a_picture_whose_name_only_holds_the_mark_is_no_mask(tmp_path):
+    save_picture(tmp_path / "a-masklabel-2.png", 0)
+    assert [item.name for item in scan_folder(tmp_path, PROMPT).items] == ["a-masklabel-2.png"]

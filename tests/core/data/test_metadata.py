@@ -106,3 +106,14 @@ def test_many_wrong_lines_are_told_in_few_sentences(folder):
 def test_a_file_of_another_kind_is_told(folder, content, words):
     (folder / "metadata.jsonl").write_bytes(content)
     assert words in told(folder)[0]
+
+
+def test_a_byte_order_mark_and_a_dot_before_the_name_are_no_part_of_it(folder):
+    (folder / "metadata.jsonl").write_text('{"file_name": "./a.png", "text": "a dot"}', encoding="utf-8-sig")
+    assert [item.prompt for item in scan_folder(folder, PROMPT).items] == ["a dot", PROMPT]
+
+
+def test_an_empty_name_is_told_as_none(folder):
+    write(folder, {"file_name": "", "text": "a cat"})
+    (message,) = told(folder)
+    assert "no file_name in line 1" in message

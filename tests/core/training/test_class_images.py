@@ -218,3 +218,25 @@ def test_another_number_of_threads_finds_the_same_pictures(trained, drawn):
     torch.set_num_threads(2)
     trained("second", **PRIOR)
     assert len(drawn) == 3
+
+
+def test_other_weights_draw_other_pictures(config, drawn, runs_dir):
+    chosen = config(**PRIOR)
+    for family in (load_base(chosen), _changed(load_base(chosen))):
+        class_images.class_items(chosen, family, runs_dir, Report(RunFolder(runs_dir), None), torch.device("cpu"))
+    assert len(drawn) == 6
+    assert len({path.parent for path in runs_dir.rglob("*.png")}) == 2
+
+
+def test_of_more_than_enough_of_the_users_own_the_first_are_taken(config, own, runs_dir):
+    chosen = config(class_data_dir=str(own), **{**PRIOR, "num_class_images": 1})
+    items = class_images.class_items(
+        chosen, load_base(chosen), runs_dir, Report(RunFolder(runs_dir), None), torch.device("cpu")
+    )
+    assert [item.name for item in items] == ["0.png"]
+
+
+def _changed(family):
+    with torch.no_grad():
+        next(family.network.parameters()).add_(1.0)
+    return family
