@@ -42,8 +42,18 @@ class Family(Protocol):
     largest_resolution: int | None
 
     @classmethod
-    def load(cls, path: str, revision: str | None = None, variant: str | None = None) -> "Family":
+    def load(
+        cls, path: str, revision: str | None = None, variant: str | None = None, *,
+        single_file_config: str | None = None, precision: torch.dtype = torch.float32,
+    ) -> "Family":  # fmt: skip
         """Reads the base. A family whose network is told its guidance also takes ``embedded_guidance``.
+
+        Args:
+            path: of a diffusers folder or a single file, or a hub id.
+            revision: of a hub model.
+            variant: of the weight files.
+            single_file_config: for a single file, the diffusers folder that lends what a file does not hold.
+            precision: of the text encoders' weights; all else is float32.
 
         Raises:
             DataError: ``path`` is no such model; the sentence says what to do.

@@ -51,6 +51,7 @@ class Flux(PipelineFamily):
     def load(
         cls, path: str, revision: str | None = None, variant: str | None = None, *,
         embedded_guidance: float | None = None, single_file_config: str | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> "Flux":  # fmt: skip
         """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
 
@@ -59,7 +60,8 @@ class Flux(PipelineFamily):
         """
         parts = ("transformer", "vae", "text_encoder", "text_encoder_2")
         pipeline = load_model(
-            FluxPipeline, path, revision, variant, single_file_config, network=cls.part,
+            FluxPipeline, path, revision, variant, single_file_config, network=cls.part, precision=precision,
+            encoders=cls.encoders,
             parts=(*parts, "tokenizer", "tokenizer_2", "scheduler"), weighted=parts, advice="check its family",
         )  # fmt: skip
         check_flow(pipeline, path)

@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from core.errors import DataError, Problem
 from core.models.fetching import folder_of
+from core.models.precision import encoder_dtypes, halve
 from core.regular import MEGABYTE, read_regular
 from core.shortage import is_out_of_memory, is_out_of_room
 
@@ -31,9 +32,10 @@ def refused(rule: str, option: str = _OPTION) -> DataError:
 
 def load_pipeline(
     kind: type[Any], path: str, revision: str | None, variant: str | None, *, parts: Sequence[str],
-    weighted: Sequence[str], advice: str, strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
+    weighted: Sequence[str], advice: str, encoders: Sequence[str] = (), precision: torch.dtype = torch.float32,
+    strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
 ) -> Any:  # fmt: skip
-    """Reads a local diffusers folder, or a hub id where the hub can be reached, in float32.
+    """Reads a local diffusers folder, or a hub id where the hub can be reached, in float32 but for text encoders.
 
     Args:
         kind: class of the pipeline.
@@ -43,6 +45,8 @@ def load_pipeline(
         parts: that a folder must have.
         weighted: those of them whose weights are counted.
         advice: what else to use, at the end of the sentences.
+        encoders: names of the text encoders.
+        precision: that their weights are kept in.
         strangers: what to say of folders of some other pipeline classes, by class.
         **options: for the pipeline's ``from_pretrained``.
 
@@ -53,12 +57,15 @@ def load_pipeline(
     if not os.path.isdir(path):  # a hub model is read from the folder that it was fetched to, and from nowhere else
         path, revision = folder_of(path, revision, variant), None
     check_folder(path, kind.__name__, parts, strangers)
+    dtypes = encoder_dtypes(model_index(path), encoders, precision)
     with reading(f"be a diffusers folder or a hub id in reach, got {path!r}", advice):
         pipeline = kind.from_pretrained(
-            path, variant=variant, dtype=torch.float32, use_safetensors=True, local_files_only=True, **options
-        )
+            path, variant=variant, dtype={"default": torch.float32, **dtypes}, use_safetensors=True,
+            local_files_only=True, **options,
+        )  # fmt: skip
     if os.path.isdir(path):
         check_weights({name: getattr(pipeline, name, None) for name in weighted}, path)
+    halve(pipeline, dtypes)
     return pipeline
 
 

@@ -30,7 +30,7 @@ class SD3(PipelineFamily):
     @classmethod
     def load(
         cls, path: str, revision: str | None = None, variant: str | None = None, *,
-        single_file_config: str | None = None,
+        single_file_config: str | None = None, precision: torch.dtype = torch.float32,
     ) -> "SD3":  # fmt: skip
         """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
 
@@ -41,6 +41,7 @@ class SD3(PipelineFamily):
         third = lists_part(path if single_file_config is None else single_file_config, "text_encoder_3")
         pipeline = load_model(
             StableDiffusion3Pipeline, path, revision, variant, single_file_config, network=cls.part,
+            precision=precision, encoders=cls.encoders,
             parts=[*parts, *(("text_encoder_3", "tokenizer_3") if third else ())],
             weighted=("transformer", "vae", *cls.encoders), advice="check its family",
             **({} if third else {"text_encoder_3": None, "tokenizer_3": None}),

@@ -36,7 +36,7 @@ class SDXL(PipelineFamily):
     @classmethod
     def load(
         cls, path: str, revision: str | None = None, variant: str | None = None, *,
-        single_file_config: str | None = None,
+        single_file_config: str | None = None, precision: torch.dtype = torch.float32,
     ) -> "SDXL":  # fmt: skip
         """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
 
@@ -45,6 +45,7 @@ class SDXL(PipelineFamily):
         """
         pipeline = load_model(
             StableDiffusionXLPipeline, path, revision, variant, single_file_config, network=cls.part,
+            precision=precision, encoders=cls.encoders,
             parts=("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
             weighted=("unet", "vae", "text_encoder", "text_encoder_2"), advice="check its family",
             strangers={"StableDiffusionXLImg2ImgPipeline": REFINER}, add_watermarker=False,

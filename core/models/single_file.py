@@ -18,6 +18,7 @@ from safetensors import safe_open
 from torch import nn
 
 from core.models.loading import check_folder, check_weights, load_pipeline, model_index, reading, refused
+from core.models.precision import encoder_dtypes, halve
 from core.models.single_layouts import ENCODERS, IDENTITY, NETWORK, VAE, Encoder
 
 OPTION = "single_file_config"
@@ -27,8 +28,8 @@ _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 
 def load_model(
     kind: type[Any], path: str, revision: str | None, variant: str | None, single_file_config: str | None, *,
-    network: str, parts: Sequence[str], weighted: Sequence[str], advice: str,
-    strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
+    network: str, parts: Sequence[str], weighted: Sequence[str], advice: str, precision: torch.dtype,
+    encoders: Sequence[str], strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
 ) -> Any:  # fmt: skip
     """Reads a diffusers folder or a hub id, or with a ``single_file_config`` a single file.
 
@@ -39,11 +40,14 @@ def load_model(
     """
     if single_file_config is None:
         return load_pipeline(
-            kind, path, revision, variant, parts=parts, weighted=weighted, advice=advice, strangers=strangers, **options
-        )
-    return load_single_file(
+            kind, path, revision, variant, parts=parts, weighted=weighted, advice=advice, encoders=encoders,
+            precision=precision, strangers=strangers, **options,
+        )  # fmt: skip
+    pipeline = load_single_file(
         kind, path, single_file_config, network=network, parts=parts, strangers=strangers, **options
-    )  # fmt: skip
+    )
+    halve(pipeline, encoder_dtypes(model_index(single_file_config, OPTION), encoders, precision))
+    return pipeline
 
 
 def load_single_file(

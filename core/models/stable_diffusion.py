@@ -27,7 +27,7 @@ class StableDiffusion(PipelineFamily):
     @classmethod
     def load(
         cls, path: str, revision: str | None = None, variant: str | None = None, *,
-        single_file_config: str | None = None,
+        single_file_config: str | None = None, precision: torch.dtype = torch.float32,
     ) -> "StableDiffusion":  # fmt: skip
         """Reads a local diffusers folder, a hub id where the hub can be reached, or a single file.
 
@@ -41,7 +41,8 @@ class StableDiffusion(PipelineFamily):
             DataError: nothing at ``path`` loads as a Stable Diffusion pipeline.
         """
         pipeline = load_model(
-            StableDiffusionPipeline, path, revision, variant, single_file_config, network=cls.part, parts=PARTS,
+            StableDiffusionPipeline, path, revision, variant, single_file_config, network=cls.part, precision=precision,
+            encoders=cls.encoders, parts=PARTS,
             weighted=WEIGHTED, advice="use 'embedded' for the base model that ships with the workbench",
             safety_checker=None, requires_safety_checker=False,
         )  # fmt: skip

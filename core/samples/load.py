@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from core.config.paths import model_path, resolve_path
 from core.config.run import RunConfig
 from core.data.dreambooth import scan_folder
@@ -13,16 +15,19 @@ from core.models.lora_path import DIFFUSERS_FILE
 from core.runs.adapter_check import adapter_problem
 from core.runs.folder import RunFolder
 
+PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""By ``mixed_precision``."""
+
 
 def load_base(config: RunConfig) -> Family:
-    """The base model of a configuration.
+    """The base model of a configuration, its text encoders in the precision of its training.
 
     Raises:
         DataError: it cannot be loaded; the sentence says what to do.
     """
     model = config.model
     path = model_path(model.pretrained_model_name_or_path)
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"precision": PRECISIONS[config.training.mixed_precision]}
     if model.embedded_guidance is not None:
         told["embedded_guidance"] = model.embedded_guidance
     if model.single_file_config is not None:

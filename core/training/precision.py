@@ -4,9 +4,7 @@ import torch
 
 from core.config.run import RunConfig
 from core.errors import ConfigError, Problem
-
-PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""By ``mixed_precision``."""
+from core.samples.load import PRECISIONS
 
 
 def require_precision(config: RunConfig) -> torch.dtype:

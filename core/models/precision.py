@@ -1,0 +1,59 @@
+"""Text encoders in half precision: their weights take half the memory, what they take and give stays float32."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+import torch
+from accelerate.utils import convert_outputs_to_fp32
+from torch import nn
+from transformers import PreTrainedModel
+
+WIDE = "T5"
+"""How the classes of encoders begin whose values leave the range of float16."""
+
+
+def encoder_dtypes(
+    listed: Mapping[str, Any], names: Sequence[str], precision: torch.dtype
+) -> dict[str, torch.dtype]:  # fmt: skip
+    """In which number format the weights of each text encoder are kept.
+
+    Args:
+        listed: a ``model_index.json``.
+        names: of the text encoders, some of which may not be listed.
+        precision: of the run: bfloat16 or float16, of which T5 takes the first; or float32.
+    """
+    found = {}
+    for name in names:
+        wide = str(listed.get(name, [None, None])[-1]).startswith(WIDE)
+        found[name] = torch.bfloat16 if wide and precision == torch.float16 else precision
+    return found
+
+
+def halve(pipeline: Any, dtypes: Mapping[str, torch.dtype]) -> None:
+    """Halves the linear layers of a pipeline's text encoders, once; from then on they compute in mixed precision.
+
+    Embeddings and norms stay float32: they are small, values pass on in their format, and from an encoder's first
+    weights pipelines take the format of prompts and of latents.
+
+    Args:
+        pipeline: a part of it that is None is passed over.
+        dtypes: from :func:`encoder_dtypes`; nothing is done for float32.
+    """
+    for name, dtype in dtypes.items():
+        encoder = getattr(pipeline, name)
+        if encoder is None or dtype == torch.float32:
+            continue
+        for module in encoder.modules():
+            for weights in module.parameters(recurse=False):
+                weights.data = weights.data.to(dtype if isinstance(module, nn.Linear) else torch.float32)
+        encoder.forward = convert_outputs_to_fp32(_mixed(encoder, encoder.forward, dtype))
+
+
+def _mixed(encoder: PreTrainedModel, plain: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
+    @wraps(plain)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(encoder.device.type, dtype):
+            return plain(*args, **kwargs)
+
+    return forward
