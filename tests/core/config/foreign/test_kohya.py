@@ -134,3 +134,19 @@ def test_zero_epochs_leave_the_steps():
 
 def test_a_share_of_the_training_is_of_the_tools_own_length_where_the_file_has_none():
     assert taken(max_train_steps="", lr_warmup=10).config().training.lr_warmup_steps == 160
+
+
+def test_a_warm_up_below_one_is_a_share_of_the_training():
+    assert flatten(taken(lr_warmup_steps=0.1, max_train_steps=200).config())["lr_warmup_steps"] == 20
+    assert flatten(taken(lr_warmup_steps=7).config())["lr_warmup_steps"] == 7
+
+
+@pytest.mark.parametrize("random", [True, False])
+def test_random_crops_are_none_in_the_middle(random):
+    assert flatten(taken(random_crop=random).config())["center_crop"] is not random
+
+
+def test_what_is_switched_off_there_is_not_said_to_differ():
+    found = taken(color_aug="false", shuffle_caption=False, fp8_base=0)
+    assert {row(found, key).standing for key in ("color_aug", "shuffle_caption", "fp8_base")} == {"ignored"}
+    assert row(taken(color_aug=True), "color_aug").standing == "differs"

@@ -212,3 +212,20 @@ def test_what_is_kept_holds_no_token():
     assert "hf_" not in text
     assert "https" not in text
     assert row(imported, "hub_token").shown_value == "(hidden)"
+
+
+def test_repeats_come_on_top_of_the_first_time(tmp_path):
+    (tmp_path / "cats").mkdir()
+    for number in range(3):
+        (tmp_path / "cats" / f"{number}.png").touch()
+    sets = [{"id": "cat", "instance_data_dir": "cats", "instance_prompt": "sks cat", "repeats": 2}]
+    (tmp_path / "sets.json").write_text(json.dumps(sets))
+    table = {**LEAST, "max_train_steps": 0, "num_train_epochs": 1, "train_batch_size": 1}
+    (tmp_path / "config.json").write_text(json.dumps({**table, "data_backend_config": "sets.json"}))
+    assert import_file(tmp_path / "config.json").config().training.max_train_steps == 3 * 3
+
+
+def test_regularisation_pictures_are_not_the_subject():
+    prior = {"id": "prior", "instance_data_dir": "people", "is_regularisation_data": True}
+    assert subject_of([prior, {"id": "cat", "instance_data_dir": "cats"}]) == 1
+    assert subject_of([{**prior, "is_regularisation_data": "false"}]) == 0
