@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeGuard
 
 from core.config.base_model import FLOW_FAMILIES
 from core.config.paths import model_path
 from core.config.run import RunConfig
-from core.models.lora_targets import TARGETS
+from core.models.lora_targets import CLIP_ENCODERS, CLIP_TARGETS, TARGETS
 from core.regular import open_regular
 
 FLOAT = 4
@@ -51,14 +52,21 @@ def sample_bytes(config: RunConfig) -> float:
 
 def adapter_bytes(config: RunConfig) -> float | None:
     """The LoRA: for each weight, out × in (× kernel), rank rows of in and out columns of rank."""
-    model = config.model
-    part = "transformer" if model.family in FLOW_FAMILIES else "unet"
-    folder = Path(model_path(model.described_by)) / part
-    files = [path for path in sorted(folder.glob("*.safetensors")) if _variant_of(path) == model.variant]
-    shapes = [shape for path in files for shape in _weights(path, config)]
+    family, lora = config.model.family, config.lora
+    part = "transformer" if family in FLOW_FAMILIES else "unet"
+    shapes = _shapes(config, part, TARGETS[family][lora.lora_targets])
     if not shapes:
         return None
+    for encoder in CLIP_ENCODERS[family] if lora.train_text_encoder else ():
+        shapes += _shapes(config, encoder, CLIP_TARGETS)
     return FLOAT * config.lora.rank * sum(shape[0] + math.prod(shape[1:]) for shape in shapes)
+
+
+def _shapes(config: RunConfig, part: str, targets: Sequence[str]) -> list[list[int]]:
+    """Of the weights of a part that take a LoRA."""
+    folder = Path(model_path(config.model.described_by)) / part
+    files = [path for path in sorted(folder.glob("*.safetensors")) if _variant_of(path) == config.model.variant]
+    return [shape for path in files for shape in _weights(path, targets)]
 
 
 def _variant_of(path: Path) -> str | None:
@@ -67,9 +75,9 @@ def _variant_of(path: Path) -> str | None:
     return mark.partition("-")[0] if mark else None
 
 
-def _weights(path: Path, config: RunConfig) -> list[list[int]]:
+def _weights(path: Path, targets: Sequence[str]) -> list[list[int]]:
     """Shapes of the weights that take a LoRA, from the file's header."""
-    endings = tuple(f".{ending}.weight" for ending in TARGETS[config.model.family][config.lora.lora_targets])
+    endings = tuple(f".{ending}.weight" for ending in targets)
     try:
         with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))

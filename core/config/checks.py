@@ -178,6 +178,28 @@ def _placebo(values: Values) -> str | None:
     return f"placebo_of must be unset with {LENGTH} = 0, got {name!r}; it stands in for a rollout"
 
 
+def _text_encoder_lr(values: Values) -> str | None:
+    rate = values["text_encoder_lr"]
+    if rate is None or values["train_text_encoder"]:
+        return None
+    return f"text_encoder_lr must be unset with train_text_encoder = false, got {rate}"
+
+
+def _text_encoder_prodigy(values: Values) -> str | None:
+    rate = values["text_encoder_lr"]
+    if rate is None or values["optimizer"] != "prodigy" or not values["train_text_encoder"]:
+        return None
+    return f"text_encoder_lr must be unset with optimizer = prodigy, which finds one step size for all, got {rate}"
+
+
+def _text_encoder_dropout(values: Values) -> str | None:
+    dropout = values["lora_dropout"]
+    if dropout == 0 or not values["train_text_encoder"]:
+        return None
+    rule = "lora_dropout must be 0 with train_text_encoder = true: rollouts and loss of a step share their conditions"
+    return f"{rule}, got {dropout}"
+
+
 CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     ((LENGTH, "scheduled_sampling_stride", *MODEL), _reach),
     ((LENGTH, "scheduled_sampling_stride", "validation_num_inference_steps"), _reach_on_inference_grid),
@@ -196,6 +218,9 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     (("input_perturbation", LENGTH), _input_perturbation),
     (("aspect_ratio_buckets",), _buckets),
     (("placebo_of", "scheduled_sampling_mode", LENGTH), _placebo),
+    (("text_encoder_lr", "train_text_encoder"), _text_encoder_lr),
+    (("text_encoder_lr", "optimizer", "train_text_encoder"), _text_encoder_prodigy),
+    (("lora_dropout", "train_text_encoder"), _text_encoder_dropout),
 )
 """The options a check reads, the one it complains about first, and the check."""
 

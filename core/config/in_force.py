@@ -4,6 +4,13 @@ from dataclasses import dataclass
 
 from core.config.run import RunConfig
 
+CLIP_ENCODERS = {
+    "stable_diffusion": "The CLIP text encoder is",
+    "sdxl": "Both CLIP text encoders are",
+    "sd3": "Both CLIP text encoders, not T5, are",
+    "flux": "The CLIP text encoder, not T5, is",
+}
+
 
 @dataclass(frozen=True)
 class Note:
@@ -20,12 +27,12 @@ class Note:
 
 def notes_of(config: RunConfig) -> tuple[Note, ...]:
     """What is in force: rollout that never happens, its reach, mode and target, who stays teacher-forced, ReflexFlow,
-    and before them what Prodigy makes of the learning rate.
+    and before them what Prodigy makes of the learning rate, and which text encoders are trained.
 
     Args:
         config: Any valid configuration.
     """
-    rollout, own = config.scheduled_sampling, _step_size(config)
+    rollout, own = config.scheduled_sampling, (*_step_size(config), *_encoders(config))
     if rollout.max_step_offset == 0:
         return (*own, Note("scheduled_sampling_max_step_offset", "Rollout is off: max_step_offset is 0."))
     if not rollout.enabled:
@@ -43,6 +50,18 @@ def _step_size(config: RunConfig) -> tuple[Note, ...]:
         "1 is what it is made for."
     )
     return (Note("learning_rate", text),)
+
+
+def _encoders(config: RunConfig) -> tuple[Note, ...]:
+    if not config.lora.train_text_encoder:
+        return ()
+    own = config.training.text_encoder_lr
+    rate = f"learning rate {own:g}" if own is not None else "the network's learning rate"
+    text = (
+        f"{CLIP_ENCODERS[config.model.family]} trained too, at {rate}: they stay in memory and encode their prompts "
+        "anew at every step."
+    )
+    return (Note("train_text_encoder", text),)
 
 
 def _never(config: RunConfig) -> Note:

@@ -44,7 +44,7 @@ class TrainingOptions(Block):
     )
     gradient_checkpointing: bool = option(
         False,
-        "Recomputes activations in the backward pass: much less memory, about a third more time per step.",
+        "Recomputes the denoiser's activations in the backward pass: much less memory, a third more time per step.",
         label="Gradient checkpointing",
     )
     optimizer: Literal["adamw", "adamw_8bit", "prodigy"] = option(
@@ -61,6 +61,12 @@ class TrainingOptions(Block):
         basic=True,
         gt=0.0,
         le=1.0,
+    )
+    text_encoder_lr: Annotated[float, Field(gt=0.0, le=1.0)] | None = option(
+        None,
+        "Learning rate of the text encoders' LoRA with train_text_encoder, on the same course; unset takes "
+        "learning_rate.",
+        label="Text encoder learning rate",
     )
     lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine", "polynomial"] = option(
         "constant",
@@ -196,4 +202,10 @@ class LoraOptions(Block):
         "Layers of the denoiser that get a LoRA: attention alone, with feed-forward and projections, or all, which "
         "adds convolutions and the time embedding and is what small base models need.",
         label="LoRA layers",
+    )
+    train_text_encoder: bool = option(
+        False,
+        "Gives the attention of the CLIP text encoders a LoRA too, of the same rank and alpha: new words are learnt "
+        "better and old ones bent sooner. Each step then encodes its prompts anew.",
+        label="Train text encoders",
     )

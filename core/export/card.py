@@ -25,8 +25,9 @@ NO_EXPERIMENT = (
 )
 PREFIX = "scheduled_sampling_"
 TRAINING = (
-    "rank", "lora_alpha", "lora_targets", "learning_rate", "lr_scheduler", "max_train_steps", "train_batch_size",
-    "gradient_accumulation_steps", "mixed_precision", "resolution", "seed", "with_prior_preservation",
+    "rank", "lora_alpha", "lora_targets", "learning_rate", "train_text_encoder", "text_encoder_lr",
+    "lr_scheduler", "max_train_steps", "train_batch_size", "gradient_accumulation_steps", "mixed_precision",
+    "resolution", "seed", "with_prior_preservation",
 )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from core.errors import RunError
 from core.export.formats import FORMATS
-from core.export.write import NETWORKS
 from core.models.family import Family
+from core.models.saving import NETWORKS
 from core.noise.denoiser import evaluation_mode
 from core.runs.exported import Agreement
 from core.samples.generate import Recipe

@@ -4,6 +4,7 @@ import json
 
 from core.export.formats import FORMATS, format_problem
 from core.export.source import Source
+from core.models.saving import NETWORKS
 
 
 def loading_lines(source: Source, format: str) -> list[str]:
@@ -58,9 +59,15 @@ def _kohya(source: Source, file: str) -> list[str]:
 
 
 def _peft(source: Source, file: str) -> list[str]:
-    part = "unet" if any(module.part == "unet" for module in source.lora.modules) else "transformer"
-    load = [f'PeftModel.from_pretrained(pipe.{part}, "path/to/this/folder")  # its layers go into the network itself']
+    load = []
+    for part in sorted({module.part for module in source.lora.modules}, key=lambda part: part not in NETWORKS):
+        place = "path/to/this/folder" if part in NETWORKS else f"path/to/this/folder/{part}"
+        load.append(f'PeftModel.from_pretrained(pipe.{part}, "{place}")  # its layers go into the {_kind(part)} itself')
     return _code(source, load, ["from peft import PeftModel"])
+
+
+def _kind(part: str) -> str:
+    return "network" if part in NETWORKS else "encoder"
 
 
 _LINES = {"diffusers": _diffusers, "kohya": _kohya, "peft": _peft}

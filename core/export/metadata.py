@@ -14,6 +14,7 @@ from typing import Any
 
 from core import __version__
 from core.config.flat import flatten
+from core.config.run import RunConfig
 from core.data.buckets import buckets_in_force
 from core.export.architecture import ARCHITECTURES
 from core.export.source import Source
@@ -80,6 +81,7 @@ def kohya_keys(source: Source) -> dict[str, str]:
         "ss_enable_bucket": data.aspect_ratio_buckets is not None,
         "ss_random_crop": not data.center_crop,
         "ss_resolution": f"({data.resolution}, {data.resolution})" if data.aspect_ratio_buckets is None else None,
+        "ss_text_encoder_lr": _encoder_rate(source.config),
         "ss_steps": source.steps,
         "ss_batch_size_per_device": options["train_batch_size"],
         "ss_prior_loss_weight": data.prior_loss_weight if data.with_prior_preservation else None,
@@ -89,6 +91,13 @@ def kohya_keys(source: Source) -> dict[str, str]:
         is_second = str(found["ss_base_model_version"]).startswith("sd_v2")
         found |= {"ss_v2": is_second, "ss_v_parameterization": source.kind == "v_prediction"}
     return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def _encoder_rate(config: RunConfig) -> float | None:
+    if not config.lora.train_text_encoder:
+        return None
+    own = config.training.text_encoder_lr
+    return config.training.learning_rate if own is None else own
 
 
 def modelspec(source: Source, implementation: str) -> dict[str, str]:

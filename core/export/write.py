@@ -17,12 +17,11 @@ from core.export.formats import FORMATS
 from core.export.metadata import HASH, metadata_of, tensor_hash
 from core.export.source import Source
 from core.models.lora_file import PEFT_PREFIX, LoraModule
+from core.models.saving import NETWORKS, TEXT_MODEL
 from core.report.facts import portable
 
 ADAPTER_METADATA = "lora_adapter_metadata"
 """Where diffusers keeps PEFT's configuration in a file."""
-NETWORKS = ("unet", "transformer")
-"""Parts that are denoising networks: theirs is the PEFT folder itself."""
 
 
 def write_format(source: Source, format: str, folder: Path, parts: Mapping[str, nn.Module]) -> tuple[Path, ...]:
@@ -70,8 +69,9 @@ def _peft(
     for part in sorted({module.part for module in source.lora.modules}):
         place = folder if part in NETWORKS else folder / part
         place.mkdir(exist_ok=True)
+        start = f"{part}.{TEXT_MODEL}" if _is_flat(parts[part], part) else f"{part}."
         own = {
-            f"{PEFT_PREFIX}{key.removeprefix(f'{part}.')}": tensor
+            f"{PEFT_PREFIX}{key.removeprefix(start)}": tensor
             for key, tensor in tensors.items()
             if key.startswith(f"{part}.")
         }
@@ -102,6 +102,11 @@ def _alpha(module: LoraModule, dtype: torch.dtype) -> Tensor:
 def _one_encoder(key: str) -> str:
     """Kohya's scripts number text encoders only where there are two."""
     return key.replace("lora_te1_", "lora_te_", 1)
+
+
+def _is_flat(module: nn.Module, part: str) -> bool:
+    """Whether it is a text encoder without ``text_model`` in its names; PEFT asks for the names of the very class."""
+    return part not in NETWORKS and not hasattr(module, "text_model")
 
 
 def _options(source: Source) -> dict[str, Any]:

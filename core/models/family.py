@@ -68,6 +68,18 @@ class Family(Protocol):
         """The module names that take an adapter for ``lora_targets = name``."""
         ...
 
+    def clip_encoders(self) -> dict[str, nn.Module]:
+        """The text encoders that can learn, by their names in the pipeline and in LoRA files."""
+        ...
+
+    def told_layers(self, name: str) -> int:
+        """How many of such an encoder's layers reach the network, counted from its first."""
+        ...
+
+    def adapted_encoders(self) -> dict[str, nn.Module]:
+        """Those of ``clip_encoders`` that bear an adapter."""
+        ...
+
     def encode_pictures(self, pictures: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n c h w"]:
         """Pictures in -1..1 to scaled latents."""
         ...
@@ -82,6 +94,17 @@ class Family(Protocol):
 
     def empty_condition(self) -> Float[Tensor, "rows width"]:
         """What the pipeline itself takes as the condition without a prompt, for caption dropout and guidance."""
+        ...
+
+    def renew(
+        self, condition: Float[Tensor, "n rows width"], prompts: Sequence[str | None]
+    ) -> Float[Tensor, "n rows width"]:
+        """Conditions with what ``clip_encoders`` say now in them, and its gradient; all else in them stays.
+
+        Args:
+            condition: as the encoders once gave it, framed or not.
+            prompts: of each item; None is no prompt, as in ``empty_condition``.
+        """
         ...
 
     def unprompted(
@@ -136,5 +159,9 @@ class Family(Protocol):
         ...
 
     def save_adapter(self, folder: Path, network: nn.Module, metadata: dict[str, str]) -> Path:
-        """Writes the LoRA as a diffusers file that ``pipe.load_lora_weights`` reads; returns its path."""
+        """Writes the LoRA, the encoders' included, as a diffusers file that ``pipe.load_lora_weights`` reads.
+
+        Returns:
+            Path of the file.
+        """
         ...

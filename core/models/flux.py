@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from core.errors import DataError, Problem
 from core.models.flow import KIND, check_flow, resolution_shift
 from core.models.loading import check_autoencoder, refused
+from core.models.lora_targets import CLIP_ENCODERS
 from core.models.lora_targets import FLUX as FLUX_TARGETS
 from core.models.packing import pack, unpack
-from core.models.pipeline_family import PipelineFamily
+from core.models.pipeline_family import PipelineFamily, distinct
 from core.models.single_file import load_model
 
 PATCH = 2
@@ -37,6 +38,7 @@ class Flux(PipelineFamily):
 
     part = "transformer"
     encoders = ("text_encoder", "text_encoder_2")
+    learning = CLIP_ENCODERS["flux"]
     targets = FLUX_TARGETS
     takes_guidance = False
 
@@ -86,11 +88,18 @@ class Flux(PipelineFamily):
         last = [f"single_transformer_blocks.{block}.proj_out" for block in blocks] if "proj_out" in endings else []
         return [ending for ending in endings if ending != "proj_out"] + last
 
-    @torch.no_grad()
-    def encode_prompts(self, prompts: Sequence[str]) -> Float[Tensor, "n rows width"]:
+    def renew(
+        self, condition: Float[Tensor, "n rows width"], prompts: Sequence[str | None]
+    ) -> Float[Tensor, "n rows width"]:
+        """The pooled prompt of the CLIP encoder; T5's tokens stay, and T5 is not asked."""
+        texts, which = distinct(prompts)
+        pooled = self.pipeline._get_clip_prompt_embeds(texts, device=condition.device)[which]
+        return pack(unpack(condition, (pooled.shape[1],))[0], pooled)
+
+    def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
         """Tokens and pooled prompt as the pipeline itself encodes them."""
         tokens, pooled, _ = self.pipeline.encode_prompt(
-            list(prompts), None, device=self.pipeline.device, **self._asked
+            texts, None, device=self.pipeline.text_encoder.device, **self._asked
         )  # fmt: skip
         return pack(tokens, pooled)
 

@@ -29,3 +29,12 @@ FLUX = {
 """Of FLUX.1: the blocks with two streams, then those with one. ``proj_out`` is that of the latter alone."""
 TARGETS = {"stable_diffusion": UNET, "sdxl": UNET, "sd3": SD3, "flux": FLUX}
 """By family."""
+CLIP_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
+"""Of a CLIP text encoder that is trained: its attention."""
+CLIP_ENCODERS = {
+    "stable_diffusion": ("text_encoder",),
+    "sdxl": ("text_encoder", "text_encoder_2"),
+    "sd3": ("text_encoder", "text_encoder_2"),
+    "flux": ("text_encoder",),
+}
+"""By family, by their names in the pipeline."""

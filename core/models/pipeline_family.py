@@ -22,11 +22,13 @@ class PipelineFamily:
     Attributes:
         part: the network's name in the pipeline.
         encoders: names of the pipeline's text encoders; one of them may be None.
+        learning: names of those that can be trained: CLIP encoders.
         targets: module name endings by ``lora_targets``.
     """
 
     part: ClassVar[str]
     encoders: ClassVar[tuple[str, ...]]
+    learning: ClassVar[tuple[str, ...]]
     targets: ClassVar[Mapping[str, Sequence[str]]]
     takes_guidance = guides_samples = True
     unguided = 1.0
@@ -64,6 +66,18 @@ class PipelineFamily:
         """Module name endings; see ``lora_targets`` in the option table."""
         return list(self.targets[name])
 
+    def clip_encoders(self) -> dict[str, nn.Module]:
+        """The text encoders that can learn, by name."""
+        return {name: getattr(self.pipeline, name) for name in self.learning}
+
+    def told_layers(self, name: str) -> int:
+        """All of them: the last one's output, or what is pooled from it, is told to the network."""
+        return self.clip_encoders()[name].config.num_hidden_layers
+
+    def adapted_encoders(self) -> dict[str, nn.Module]:
+        """Those that bear an adapter."""
+        return {name: part for name, part in self.clip_encoders().items() if hasattr(part, "peft_config")}
+
     @torch.no_grad()
     def encode_pictures(self, pictures: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n c h w"]:
         """Scaled latents: the mode of the posterior where the autoencoder has one."""
@@ -94,8 +108,20 @@ class PipelineFamily:
         """Of the empty prompt, which the pipeline guides away from."""
         return self.encode_prompts([""])[0]
 
+    @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Float[Tensor, "n rows width"]:
         """Prompts to conditions, one row each."""
+        return self._encoded(list(prompts))
+
+    def renew(
+        self, condition: Float[Tensor, "n rows width"], prompts: Sequence[str | None]
+    ) -> Float[Tensor, "n rows width"]:
+        """Encoded whole, with gradient: all of a condition is the encoders' own."""
+        texts, which = distinct(prompts)
+        return self._encoded(texts)[which].to(condition.device)
+
+    def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
+        """Texts to conditions, with gradient where an encoder has parameters that learn."""
         raise NotImplementedError
 
     def frame(
@@ -128,8 +154,8 @@ class PipelineFamily:
         return self._unpacked(drawn, size)
 
     def save_adapter(self, folder: Path, network: nn.Module, metadata: dict[str, str]) -> Path:
-        """Writes ``pytorch_lora_weights.safetensors`` with diffusers keys and the adapter's own configuration."""
-        return save_lora(type(self.pipeline), self.part, network, folder, metadata)
+        """Writes ``pytorch_lora_weights.safetensors`` with diffusers keys and the adapters' own configurations."""
+        return save_lora(type(self.pipeline), {self.part: network, **self.adapted_encoders()}, folder, metadata)
 
     @property
     def _shift(self) -> float:
@@ -151,3 +177,14 @@ class PipelineFamily:
     def _unpacked(self, latents: Tensor, size: int) -> Tensor:
         """What the pipeline gives as ``output_type="latent"``, as (n, c, h, w)."""
         return latents
+
+
+def distinct(prompts: Sequence[str | None]) -> tuple[list[str], list[int]]:
+    """The different texts, and for each prompt which of them it is; no prompt is encoded as an empty one.
+
+    >>> distinct(["a cat", None, "a cat"])
+    (['a cat', ''], [0, 1, 0])
+    """
+    given = ["" if prompt is None else prompt for prompt in prompts]
+    texts = list(dict.fromkeys(given))
+    return texts, [texts.index(text) for text in given]

@@ -1,6 +1,7 @@
 """A trained adapter as the file that diffusers reads."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from torch import nn
 
 from core.models.lora_path import DIFFUSERS_FILE
 
+NETWORKS = ("unet", "transformer")
+"""Parts that are denoising networks; the others are text encoders."""
+TEXT_MODEL = "text_model."
 
-def save_lora(pipeline: type[Any], part: str, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
-    """Writes diffusers keys and the adapter's own configuration through the pipeline's ``save_lora_weights``.
+
+def save_lora(pipeline: type[Any], parts: Mapping[str, nn.Module], folder: Path, metadata: dict[str, str]) -> Path:
+    """Writes diffusers keys and the adapters' own configurations through the pipeline's ``save_lora_weights``.
 
     Args:
         pipeline: class of the pipeline that is to read it.
-        part: the network's name in it: ``unet`` or ``transformer``.
-        network: with the adapter.
+        parts: with an adapter, by their names in it: ``unet`` or ``transformer``, and text encoders.
         folder: made when missing.
         metadata: is added to what diffusers writes.
 
@@ -28,18 +32,21 @@ def save_lora(pipeline: type[Any], part: str, network: nn.Module, folder: Path, 
     Raises:
         ValueError: a key of the metadata is diffusers' own.
     """
-    configuration = network.peft_config["default"].to_dict()
-    pipeline.save_lora_weights(
-        folder,
-        safe_serialization=True,
-        **{
-            f"{part}_lora_layers": get_peft_model_state_dict(network),
-            f"{part}_lora_adapter_metadata": {key: _plain(value) for key, value in configuration.items()},
-        },
-    )
+    given: dict[str, Any] = {}
+    for name, part in parts.items():
+        configuration = part.peft_config["default"].to_dict()
+        tensors = get_peft_model_state_dict(part)
+        given[f"{name}_lora_layers"] = tensors if name in NETWORKS else {_named(key): tensors[key] for key in tensors}
+        given[f"{name}_lora_adapter_metadata"] = {key: _plain(value) for key, value in configuration.items()}
+    pipeline.save_lora_weights(folder, safe_serialization=True, **given)
     path = folder / DIFFUSERS_FILE
     _add_metadata(path, metadata)
     return path
+
+
+def _named(key: str) -> str:
+    """A text encoder's key as all files have it: the class of newer transformers has no ``text_model`` in between."""
+    return key if key.startswith(TEXT_MODEL) else TEXT_MODEL + key
 
 
 def _plain(value: object) -> object:

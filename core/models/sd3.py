@@ -7,12 +7,14 @@ import torch
 from diffusers import StableDiffusion3Pipeline
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from core.models.flow import KIND, check_flow, resolution_shift
 from core.models.loading import check_autoencoder, lists_part
+from core.models.lora_targets import CLIP_ENCODERS
 from core.models.lora_targets import SD3 as SD3_TARGETS
 from core.models.packing import pack, unpack
-from core.models.pipeline_family import PipelineFamily
+from core.models.pipeline_family import PipelineFamily, distinct
 from core.models.single_file import load_model
 
 
@@ -25,6 +27,7 @@ class SD3(PipelineFamily):
 
     part = "transformer"
     encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    learning = CLIP_ENCODERS["sd3"]
     targets = SD3_TARGETS
 
     @classmethod
@@ -60,11 +63,23 @@ class SD3(PipelineFamily):
         """The side up to which the transformer has positions."""
         return self.resolution_multiple * self.network.config["pos_embed_max_size"]
 
-    @torch.no_grad()
-    def encode_prompts(self, prompts: Sequence[str]) -> Float[Tensor, "n rows width"]:
+    def renew(
+        self, condition: Float[Tensor, "n rows width"], prompts: Sequence[str | None]
+    ) -> Float[Tensor, "n rows width"]:
+        """Tokens of both CLIP encoders and their pooled prompt; T5's tokens stay, and T5 is not asked."""
+        texts, which = distinct(prompts)
+        device = self.pipeline.text_encoder.device
+        found = [self.pipeline._get_clip_prompt_embeds(texts, device=device, clip_model_index=i) for i in range(2)]
+        told = torch.cat([tokens for tokens, _ in found], dim=-1)[which].to(condition.device)
+        pooled = torch.cat([each for _, each in found], dim=-1)[which].to(condition.device)
+        before, _ = unpack(condition, (pooled.shape[1],))
+        told = pad(told, (0, before.shape[2] - told.shape[2]))
+        return pack(torch.cat([told.float(), before[:, told.shape[1] :]], dim=1), pooled)
+
+    def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
         """Tokens and pooled prompt as the pipeline itself encodes them."""
         tokens, _, pooled, _ = self.pipeline.encode_prompt(
-            list(prompts), None, None, device=self.pipeline.device, do_classifier_free_guidance=False
+            texts, None, None, device=self.pipeline.text_encoder.device, do_classifier_free_guidance=False
         )
         return pack(tokens, pooled)
 

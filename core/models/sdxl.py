@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.models.loading import check_autoencoder, refused
-from core.models.lora_targets import UNET
+from core.models.lora_targets import CLIP_ENCODERS, UNET
 from core.models.packing import pack, unpack
 from core.models.pipeline_family import PipelineFamily
 from core.models.single_file import load_model
@@ -30,7 +30,7 @@ class SDXL(PipelineFamily):
     """
 
     part = "unet"
-    encoders = ("text_encoder", "text_encoder_2")
+    encoders = learning = CLIP_ENCODERS["sdxl"]
     targets = UNET
 
     @classmethod
@@ -60,11 +60,24 @@ class SDXL(PipelineFamily):
         except ValueError as error:  # a noise schedule that is none
             raise refused(f"have a scheduler whose noise grows from step to step, got {path!r} ({error})") from error
 
-    @torch.no_grad()
-    def encode_prompts(self, prompts: Sequence[str]) -> Float[Tensor, "n rows width"]:
+    def told_layers(self, name: str) -> int:
+        """Of the first encoder the last layer is not told; of the second one the pooled prompt is taken from it."""
+        return super().told_layers(name) - (1 if name == "text_encoder" else 0)
+
+    def renew(
+        self, condition: Float[Tensor, "n rows width"], prompts: Sequence[str | None]
+    ) -> Float[Tensor, "n rows width"]:
+        """Encoded whole but for the framing, and zeros where the pipeline takes zeros for no prompt."""
+        renewed = super().renew(condition, prompts)
+        if self.pipeline.config["force_zeros_for_empty_prompt"]:
+            prompted = torch.tensor([prompt is not None for prompt in prompts], device=renewed.device)
+            renewed = torch.where(prompted[:, None, None], renewed, torch.zeros_like(renewed))
+        return self.frame(renewed, unpack(condition, self._lengths)[2])
+
+    def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
         """Tokens and pooled prompt as the pipeline itself encodes them; unframed."""
         tokens, _, pooled, _ = self.pipeline.encode_prompt(
-            list(prompts), device=self.pipeline.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            texts, device=self.pipeline.text_encoder.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return pack(tokens, pooled, tokens.new_zeros(len(tokens), FRAMING))
 

@@ -1,14 +1,12 @@
 """Stable Diffusion 1.x and 2.x, and the embedded base model."""
 
-from collections.abc import Sequence
-
 import torch
 from diffusers import StableDiffusionPipeline
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.models.loading import check_autoencoder, refused
-from core.models.lora_targets import UNET
+from core.models.lora_targets import CLIP_ENCODERS, UNET
 from core.models.pipeline_family import PipelineFamily
 from core.models.single_file import load_model
 from core.models.unet import KINDS, check_unet
@@ -21,7 +19,7 @@ class StableDiffusion(PipelineFamily):
     """One UNet, one CLIP text encoder, one autoencoder. Implements :class:`core.models.family.Family`."""
 
     part = "unet"
-    encoders = ("text_encoder",)
+    encoders = learning = CLIP_ENCODERS["stable_diffusion"]
     targets = UNET
 
     @classmethod
@@ -53,11 +51,10 @@ class StableDiffusion(PipelineFamily):
         except ValueError as error:  # a noise schedule that is none
             raise refused(f"have a scheduler whose noise grows from step to step, got {path!r} ({error})") from error
 
-    @torch.no_grad()
-    def encode_prompts(self, prompts: Sequence[str]) -> Float[Tensor, "n tokens width"]:
+    def _encoded(self, texts: list[str]) -> Float[Tensor, "n tokens width"]:
         """The text encoder's last hidden states, as the pipeline itself encodes them."""
         embeddings, _ = self.pipeline.encode_prompt(
-            list(prompts), self.pipeline.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            texts, self.pipeline.text_encoder.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return embeddings.float()
 

@@ -27,9 +27,10 @@ class Memory:
         call: Of any call without gradient.
         item: Of each item in such a call.
         guided: Items behind one of a guided call.
-        encoder: The largest text encoder; they come one at a time.
+        encoder: The largest text encoder that is not trained; they come one at a time.
         autoencoder: Comes when a picture is drawn.
         picture: What the decoding of one picture holds at most.
+        encoders: Text encoders that are trained, and stay.
     """
 
     loaded: int
@@ -45,6 +46,7 @@ class Memory:
     encoder: int
     autoencoder: int
     picture: int
+    encoders: int = 0
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Memory":
@@ -98,14 +100,14 @@ def need_of(config: RunConfig, memory: Memory, device: str) -> Need:
     many = config.training.num_processes if on_cpu else 1
     return Need(
         network=many * memory.network,
-        encoding=many * (memory.encoder + (memory.loaded if on_cpu else 0)),  # to a GPU the network comes afterwards
+        encoding=many * (memory.encoder + memory.encoders + (memory.loaded if on_cpu else 0)),  # on a GPU later
         step=many * _step(config, memory), drawing=_drawing(config, memory) + (many - 1) * _kept(memory),
     )  # fmt: skip
 
 
 def _kept(memory: Memory) -> int:
     """What stays between steps."""
-    return memory.network + memory.adapter + memory.optimizer
+    return memory.network + memory.encoders + memory.adapter + memory.optimizer
 
 
 def _step(config: RunConfig, memory: Memory) -> int:

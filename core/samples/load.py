@@ -45,7 +45,8 @@ def load_finished(folder: RunFolder) -> Family:
     check_finished(folder)
     family = load_base(folder.config())
     family.pipeline.load_lora_weights(folder.adapter_dir, use_safetensors=True)
-    family.network.eval()  # the file brings the training's dropout with it, switched on
+    for part in (family.network, *family.adapted_encoders().values()):
+        part.eval()  # the file brings the training's dropout with it, switched on
     return family
 
 

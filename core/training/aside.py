@@ -1,7 +1,7 @@
 """Text encoders and autoencoder beside the device and the memory: they come for a call, and leave after it."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ CALLS = ("encode", "decode")
 """What is called of an autoencoder beside its ``forward``."""
 
 
-def set_aside(family: Family, device: torch.device, folder: Path) -> None:
-    """Puts all parts of a base model but its network aside, and those that are trained.
+def set_aside(family: Family, device: torch.device, folder: Path, kept: Collection[str] = ()) -> None:
+    """Puts all parts of a base model but its network aside, and those that are trained: these go to ``device``.
 
     Their weights lie in a file without a name, which ends with this process, and are mapped from it: they take no
     memory until they are read, nor after they have left. For a call they come to ``device``, with what they are given.
@@ -31,19 +31,23 @@ def set_aside(family: Family, device: torch.device, folder: Path) -> None:
         family: the base model, on the CPU.
         device: that pictures and prompts are encoded on, and pictures are drawn on.
         folder: on whose disk the file lies.
+        kept: names of the parts that are trained beside the network.
 
     Raises:
         RunError: there is too little room on the disk, or it does not take the file.
     """
-    for part in family.pipeline.components.values():
-        if not isinstance(part, nn.Module) or part is family.network or any(p.requires_grad for p in part.parameters()):
+    for name, part in family.pipeline.components.items():
+        if not isinstance(part, nn.Module) or part is family.network:
+            continue
+        if name in kept:
+            part.to(device)
             continue
         aside = Aside(part, device, folder)
         aside.leave()
         add_hook_to_module(part, aside)
-        for name in CALLS:
-            if hasattr(part, name):
-                setattr(part, name, aside.around(getattr(part, name)))
+        for call in CALLS:
+            if hasattr(part, call):
+                setattr(part, call, aside.around(getattr(part, call)))
 
 
 class Aside(ModelHook):

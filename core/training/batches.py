@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.data.latents import LatentSet
@@ -43,6 +43,7 @@ class Batch:
         group: which pictures share each item's condition, see ``core.training.candidates``; on the CPU.
         disturbance: what a control adds to what the network sees; None without one.
         mask: how much each latent pixel counts in the loss, 0..1; None: all alike.
+        prompts: what each condition was made of; None where the caption was dropped.
     """
 
     clean: Float[Tensor, "batch c h w"]
@@ -54,6 +55,7 @@ class Batch:
     group: Int[Tensor, "batch"]
     disturbance: Disturbance | None = None
     mask: Float[Tensor, "batch 1 h w"] | None = None
+    prompts: tuple[str | None, ...] = ()
 
     def to(self, device: torch.device) -> "Batch":
         """On a device; the plan stays on the CPU, where the engine reads it."""
@@ -61,7 +63,7 @@ class Batch:
         clean, noise, condition, weight, share = (value.to(device, non_blocking=True) for value in values)
         disturbance = None if self.disturbance is None else self.disturbance.to(device)
         mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
-        return Batch(clean, noise, condition, self.plan, weight, share, self.group, disturbance, mask)
+        return Batch(clean, noise, condition, self.plan, weight, share, self.group, disturbance, mask, self.prompts)
 
 
 @lru_cache(maxsize=8)
@@ -153,7 +155,7 @@ class BatchStream:
     def draw(self, position: Position, probability: float) -> Batch:
         """This process's share of the micro-step at ``position``, on the CPU."""
         share = self._share()
-        clean, condition, weight, group, mask = self._pictures(position)
+        clean, condition, weight, group, mask, prompts = self._pictures(position)
         timestep = self._timesteps(position, len(clean))
         noise = torch.randn(clean.shape, generator=stream(self.seed, "noise", position.step, position.micro))
         plan, of_item = self._plan(position, timestep, probability)
@@ -163,6 +165,7 @@ class BatchStream:
         return Batch(
             clean[share], noise[share], condition[share], mine, weight[share], of_item[:, share], group[share],
             self._disturbance(position, clean.shape, share), None if mask is None else mask[share],
+            tuple(prompts[index] for index in share.tolist()),
         )  # fmt: skip
 
     def _disturbance(self, position: Position, shape: torch.Size, share: Tensor) -> Disturbance | None:
@@ -187,9 +190,9 @@ class BatchStream:
         one = torch.arange(self.batch_size) + self.process * self.batch_size
         return torch.cat([one + index * self.batch_size * self.processes for index in range(len(self.sources))])
 
-    def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    def _pictures(self, position: Position) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, list[str | None]]:
         size = self.batch_size * self.processes
-        clean, condition, framing, weight, group, masks = [], [], [], [], [], []
+        clean, condition, framing, weight, group, masks, prompts = [], [], [], [], [], [], []
         for source in self.sources:
             pictures = source.pictures
             picks = torch.tensor(self._picks(source, position))
@@ -201,17 +204,20 @@ class BatchStream:
             if pictures.masks is not None:
                 masks.append(pictures.masks[chosen])
             condition.append(pictures.conditions[pictures.prompt[picks]])
+            prompts += [pictures.prompts[index] for index in pictures.prompt[picks].tolist()]
             weight.append(torch.full((size,), source.loss_weight / size))
             group.append(source.groups[pictures.prompt[picks]])
-        captions, groups = self._drop_captions(torch.cat(condition), torch.cat(group), position)
+        dropped = self._dropped(position, len(prompts))
+        captions, groups = self._drop_captions(torch.cat(condition), torch.cat(group), dropped)
         framed = self.frame(captions, torch.cat(framing).float())
-        return torch.cat(clean), framed, torch.cat(weight), groups, torch.cat(masks) if masks else None
+        told = [None if gone else prompt for prompt, gone in zip(prompts, dropped.tolist(), strict=True)]
+        return torch.cat(clean), framed, torch.cat(weight), groups, torch.cat(masks) if masks else None, told
 
-    def _drop_captions(self, condition: Tensor, group: Tensor, position: Position) -> tuple[Tensor, Tensor]:
-        chance = torch.rand(
-            len(condition), generator=stream(self.seed, "caption_dropout", position.step, position.micro)
-        )
-        dropped = chance < self.caption_dropout
+    def _dropped(self, position: Position, count: int) -> Bool[Tensor, "batch"]:
+        chance = torch.rand(count, generator=stream(self.seed, "caption_dropout", position.step, position.micro))
+        return chance < self.caption_dropout
+
+    def _drop_captions(self, condition: Tensor, group: Tensor, dropped: Tensor) -> tuple[Tensor, Tensor]:
         of_condition = dropped.view(-1, *[1] * (condition.dim() - 1))
         kept = torch.where(of_condition, self.sources[0].pictures.empty, condition)
         return kept, torch.where(dropped, EMPTY_GROUP, group)

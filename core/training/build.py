@@ -21,11 +21,12 @@ from core.models.family import Family
 from core.rollout.reflexflow import ReflexFlow
 from core.runs.manifest import Entry
 from core.samples.load import load_base
-from core.training.adapter import add_adapter, cast_frozen
+from core.training.adapter import Encoders, add_adapter, add_encoder_adapter, cast_frozen
 from core.training.aside import set_aside
 from core.training.base_problems import model_problems, own_grid
 from core.training.batches import BatchStream, Source
 from core.training.candidates import posterior_over
+from core.training.conditions import Conditions
 from core.training.controls import Control
 from core.training.objective import Objective
 from core.training.optimizers import make_optimizer, try_optimizer
@@ -52,6 +53,7 @@ class Parts:
         scheduler: of the learning rate; one step an optimizer step.
         stream: draws batches.
         options: of the step.
+        conditions: renews what the network is told, where text encoders are trained.
         probe: what the drift probe is made of.
         manifest: which pictures it is trained on.
         lockstep: of the processes where the network is split over them; else None.
@@ -65,6 +67,7 @@ class Parts:
     scheduler: Any
     stream: BatchStream | BucketStream
     options: StepOptions
+    conditions: Conditions
     probe: "ProbeSet"
     manifest: tuple[Entry, ...]
     lockstep: Lockstep | None = None
@@ -84,7 +87,8 @@ class ProbeSet:
     Attributes:
         clean: latents of the pairs.
         noise: of the pairs.
-        condition: of the pairs, one row each.
+        condition: of the pairs, one row each, as the base model's encoders give it.
+        asked: the prompts of the pairs.
         grid: timesteps of the preset's own sampler, ascending.
         training: one latent a training picture, for the scores of samples.
         prompts: that the samples are drawn with, those of the pictures in their order.
@@ -93,6 +97,7 @@ class ProbeSet:
     clean: Tensor
     noise: Tensor
     condition: Tensor
+    asked: tuple[str, ...]
     grid: Tensor
     training: Tensor
     prompts: tuple[str, ...]
@@ -138,17 +143,18 @@ def build(
         ConfigError: options that this version or this base model cannot honour, all at once.
         DataError: pictures, captions or the base model cannot be read.
     """
-    _refuse(check_supported(config))
+    _refuse([*check_supported(config), *_sharding_problems(config, sharding)])
     try_optimizer(config.training, accelerator.device)
     instance = instance_items(config)
     report.phase("loading", "loading the base model")
     family = load_base(config)
     _refuse(model_problems(config, family))
-    set_aside(family, accelerator.device, class_folder.parent)
+    learning = family.clip_encoders() if config.lora.train_text_encoder else {}
+    set_aside(family, accelerator.device, class_folder.parent, kept=learning)
     family.pipeline.vae.enable_slicing()  # decoding takes more than a step: picture by picture
     with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
         found = encode_sources(config, family, instance, class_folder, report, accelerator.device)
-    network, optimizer, scheduler = _adapted(config, family, accelerator, sharding)
+    network, optimizer, scheduler = _adapted(config, family, learning, accelerator, sharding)
     pictures = found.probed
     rollout = config.scheduled_sampling
     options = StepOptions(
@@ -157,12 +163,20 @@ def build(
         order=rollout.order, guidance_scale=rollout.guidance_scale,
         unprompted=partial(family.unprompted, empty=pictures.empty.to(accelerator.device)),
     )  # fmt: skip
-    batches = _stream(config, family, found.buckets, accelerator, control)
-    probe = _probe(config, family, pictures)
     lockstep = None if sharding is None else _lockstep(family, found, accelerator.device)
     return Parts(
-        config, accelerator, family, network, optimizer, scheduler, batches, options, probe, found.manifest, lockstep
-    )
+        config, accelerator, family, network, optimizer, scheduler,
+        _stream(config, family, found.buckets, accelerator, control), options,
+        Conditions(family, learning, pictures.empty, accelerator), _probe(config, family, pictures), found.manifest,
+        lockstep,
+    )  # fmt: skip
+
+
+def _sharding_problems(config: RunConfig, sharding: Sharding | None) -> list[Problem]:
+    if sharding is None or not config.lora.train_text_encoder:
+        return []
+    rule = "train_text_encoder must be false where FSDP splits the base model over the processes, got true"
+    return [Problem("train_text_encoder", rule)]
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -225,7 +239,7 @@ def _lockstep(family: Family, found: Pictures, device: torch.device) -> Lockstep
 
 
 def _adapted(
-    config: RunConfig, family: Family, accelerator: Accelerator, sharding: Sharding | None
+    config: RunConfig, family: Family, encoders: Encoders, accelerator: Accelerator, sharding: Sharding | None
 ) -> tuple[nn.Module, Any, Any]:
     training, lora = config.training, config.lora
     parameters = add_adapter(
@@ -234,12 +248,20 @@ def _adapted(
     )  # fmt: skip
     if training.gradient_checkpointing:
         family.network.enable_gradient_checkpointing()  # type: ignore[operator]
+    told = [
+        parameter
+        for place, (name, encoder) in enumerate(encoders.items())
+        for parameter in add_encoder_adapter(
+            encoder, layers=family.told_layers(name), rank=lora.rank, alpha=lora.lora_alpha, seed=training.seed,
+            place=place,
+        )
+    ]  # fmt: skip
     if training.mixed_precision != "no":
         cast_frozen(family.network, require_precision(config))
     family.network.train()
     if sharding is not None:
         shard(family.network, sharding, accelerator.device)
-    optimizer = make_optimizer(training, parameters)
+    optimizer = make_optimizer(training, parameters, told)
     try:
         scheduler = get_scheduler(
             training.lr_scheduler, optimizer, num_warmup_steps=training.lr_warmup_steps,
@@ -262,5 +284,6 @@ def _probe(config: RunConfig, family: Family, pictures: LatentSet) -> ProbeSet:
     clean = pictures.latents[variant]
     noise = torch.randn(clean.shape, generator=stream(config.validation.validation_seed, "drift"))
     condition = family.frame(pictures.conditions[pictures.prompt[which]], pictures.framing[variant])
-    grid = own_grid(config, family)
-    return ProbeSet(clean, noise, condition, grid, pictures.pictures, pictures.picture_prompts)
+    prompts, grid = pictures.picture_prompts, own_grid(config, family)
+    asked = tuple(prompts[index] for index in which.tolist())
+    return ProbeSet(clean, noise, condition, asked, grid, pictures.pictures, prompts)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from core.errors import RunError, printable
 from core.runs.files import cannot_write, make_folder, sync, write_whole
 from core.runs.room import require_room
-from core.training.adapter import adapter_tensors, load_adapter_state
+from core.training.adapter import NONE, Encoders, adapter_tensors, load_adapter_state
 from core.training.optimizers import read_state, state_bytes, write_state
 from core.training.tensors import finite_or_refuse, size_of, written
 
@@ -55,21 +55,23 @@ def tidy_checkpoints(folder: Path, keep: int | None) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def checkpoint_bytes(network: nn.Module, optimizer: str) -> int:
+def checkpoint_bytes(network: nn.Module, optimizer: str, encoders: Encoders = NONE) -> int:
     """What one checkpoint takes, before there is an optimizer state to measure.
 
     Args:
         network: with its adapter.
         optimizer: its name in the options.
+        encoders: text encoders that are trained.
     """
-    tensors = adapter_tensors(network)
+    tensors = adapter_tensors(network, encoders)
     return size_of(tensors) + state_bytes(optimizer, tensors.values())
 
 
 def save_checkpoint(
-    folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler, keep: int | None
-) -> Checkpoint:
-    """Writes adapter, optimizer and learning-rate state, then removes all but the newest ``keep``.
+    folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler, keep: int | None,
+    encoders: Encoders = NONE,
+) -> Checkpoint:  # fmt: skip
+    """Writes adapters, optimizer and learning-rate state, then removes all but the newest ``keep``.
 
     The random streams need no state: they are functions of the step.
 
@@ -78,7 +80,7 @@ def save_checkpoint(
             that were there before stay.
     """
     moments, numbers = read_state(optimizer)
-    files = {"adapter.safetensors": adapter_tensors(network), "optimizer.safetensors": moments}
+    files = {"adapter.safetensors": adapter_tensors(network, encoders), "optimizer.safetensors": moments}
     for name, tensors in files.items():
         finite_or_refuse(tensors, name.removesuffix(".safetensors"), step)
     make_folder(folder)
@@ -131,7 +133,9 @@ def _discard(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def load_checkpoint(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler) -> None:
+def load_checkpoint(
+    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler, encoders: Encoders = NONE
+) -> None:
     """Puts a saved state back, bit for bit.
 
     Raises:
@@ -140,7 +144,7 @@ def load_checkpoint(checkpoint: Checkpoint, network: nn.Module, optimizer: torch
     try:
         state = json.loads((checkpoint.path / _STATE).read_text())
         optimizer_tensors = load_file(checkpoint.path / "optimizer.safetensors")
-        load_adapter_state(network, checkpoint.path / "adapter.safetensors")
+        load_adapter_state(network, checkpoint.path / "adapter.safetensors", encoders)
         write_state(optimizer, optimizer_tensors, state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):

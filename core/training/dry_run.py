@@ -24,7 +24,7 @@ from core.training.batches import Batch, Position
 from core.training.build import Parts
 from core.training.candidates import latent_groups
 from core.training.optimizers import make_optimizer
-from core.training.step import Trainer, fresh_step
+from core.training.step import StepOptions, Trainer, fresh_step
 from core.training.visited_step import visited_step
 
 WARM_UP = 2
@@ -116,7 +116,7 @@ def _visit(parts: Parts, batch: Batch, steps: Tensor) -> Work:
     many = SAMPLERS[parts.options.sampler].calls_per_step > 1  # refused in this mode: any other takes as long
     options = replace(parts.options, sampler="euler") if many else parts.options
     trainer, planned = _trainer(parts), replace(batch, plan=plan, share=share)
-    return lambda: visited_step(trainer, planned, options)
+    return _told(parts, planned, options, lambda batch, options: visited_step(trainer, batch, options))
 
 
 def _forward(parts: Parts, batch: Batch) -> Work:
@@ -146,7 +146,17 @@ def _rollout_steps(parts: Parts) -> int:
 def _train(parts: Parts, batch: Batch) -> Work:
     """A micro-step without rollout."""
     trainer = _trainer(parts)
-    return lambda: fresh_step(trainer, batch, parts.options)
+    return _told(parts, batch, parts.options, lambda batch, options: fresh_step(trainer, batch, options))
+
+
+def _told(parts: Parts, batch: Batch, options: StepOptions, step: Callable[[Batch, StepOptions], object]) -> Work:
+    """A micro-step with all that its text encoders do where they are trained."""
+
+    def work() -> None:
+        with parts.conditions.told(batch, options) as told:
+            step(*told)
+
+    return work
 
 
 def _trainer(parts: Parts) -> Trainer:
@@ -210,6 +220,7 @@ def _repeated(batch: Batch, count: int) -> Batch:
     return Batch(
         batch.clean[pick], batch.noise[pick], batch.condition[pick], plan, batch.weight[pick], batch.share[:, pick],
         batch.group[pick], mask=None if batch.mask is None else batch.mask[pick],
+        prompts=tuple(batch.prompts[index] for index in pick.tolist()),
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def save_final_adapter(family: Family, folder: Path, network: nn.Module, facts: 
         RunError: a number in it is not finite, there is too little room, the disk does not take it, or what was
             written does not read back.
     """
-    tensors = adapter_tensors(network)
+    tensors = adapter_tensors(network, family.adapted_encoders())
     finite_or_refuse(tensors, "adapter", step)
     twice = 2 * size_of(tensors)  # its metadata is added on the way to a second file
     require_room(folder.parent, twice, "the adapter")

@@ -90,6 +90,8 @@ def _memory_lines(config: RunConfig, memory: Memory, device: str) -> Iterator[st
         "network": need.network, "LoRA": memory.adapter, "gradients": memory.gradients, "optimizer": memory.optimizer,
         "activations": memory.activations,
     }  # fmt: skip
+    if memory.encoders > 0:
+        parts["text encoders"] = memory.encoders
     shown = ", ".join(f"{name} {size / MIB:,.0f}" for name, size in parts.items())
     yield f"memory at most         {need.peak / MIB:,.0f} MiB, {need.above / MIB:,.0f} above the loaded base model"
     yield f"memory of a step       {need.step / MIB:,.0f} MiB: {shown}"

@@ -61,7 +61,7 @@ class Loop:
         """Goes back to a checkpoint; what the journals hold of later steps is cut off."""
         parts = self.parts
         network = parts.accelerator.unwrap_model(parts.network)
-        load_checkpoint(checkpoint, network, parts.optimizer, parts.scheduler)
+        load_checkpoint(checkpoint, network, parts.optimizer, parts.scheduler, parts.conditions.encoders)
         self.step = self.saved = checkpoint.step
         self.validated = self.step if was_validated(parts, self.folder, self.step) else -1
         if self.main:
@@ -134,10 +134,12 @@ class Loop:
             batch = parts.stream.draw(position, probability).to(accelerator.device)
             seed_dropout(config.training.seed, position, accelerator.process_index)
             with accelerator.accumulate(parts.network):
-                outcome = MICRO_STEPS[parts.options.mode](self.trainer, batch, parts.options)
+                with parts.conditions.told(batch, parts.options) as (told, options):
+                    outcome = MICRO_STEPS[parts.options.mode](self.trainer, told, options)
                 if parts.lockstep is not None:
                     parts.lockstep.wait()  # in mode visited others may have deeper states
                 if accelerator.sync_gradients:
+                    parts.conditions.meet()
                     parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
                     if parts.lockstep is not None:
                         meet(parameters)
@@ -206,7 +208,7 @@ class Loop:
         journal.settle(self.folder.metrics_path, self.folder.drift_path)
         save_checkpoint(
             self.folder.checkpoints_dir, self.step, parts.accelerator.unwrap_model(parts.network), parts.optimizer,
-            parts.scheduler, self.keep,
+            parts.scheduler, self.keep, parts.conditions.encoders,
         )  # fmt: skip
 
     def validate(self) -> None:

@@ -28,6 +28,7 @@ def forecast_memory(parts: Parts) -> Memory:
     trained = [parameter for group in parts.optimizer.param_groups for parameter in group["params"]]
     own = {id(parameter) for parameter in trained}
     frozen = [parameter for parameter in parts.family.network.parameters() if id(parameter) not in own]
+    encoders = parts.conditions.encoders.values()
     activations, again = _activations(parts, trained)
     call, item = _calls(parts)
     return Memory(
@@ -36,6 +37,7 @@ def forecast_memory(parts: Parts) -> Memory:
         optimizer=state_bytes(parts.config.training.optimizer, trained), activations=activations, again=again,
         call=call, item=item, guided=2 if parts.family.takes_guidance else 1, encoder=_largest_encoder(parts),
         autoencoder=_bytes(parts.family.pipeline.vae.parameters()), picture=_picture(parts),
+        encoders=_bytes(p for part in encoders for p in part.parameters() if id(p) not in own),
     )  # fmt: skip
 
 
@@ -55,8 +57,9 @@ def _activations(parts: Parts, trained: list[Tensor]) -> tuple[int, int]:
     hooks = [parameter.register_hook(ledger.settle) for parameter in trained]
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), ledger:
+            said = [_said(encoder, _items(parts)) for encoder in parts.conditions.encoders.values()]
             prediction = _predicted(parts, _items(parts))
-            gradients = torch.autograd.grad(prediction.square().mean(), trained)
+            gradients = torch.autograd.grad(sum(said, prediction.square().mean()), trained)
     finally:
         for hook in hooks:
             hook.remove()
@@ -90,12 +93,18 @@ def _predicted(parts: Parts, items: int) -> Tensor:
 
 
 def _largest_encoder(parts: Parts) -> int:
-    """Of the text encoders, which come one at a time."""
+    """Of the text encoders that are not trained, which come one at a time."""
     family = parts.family
     others = (part for part in family.pipeline.components.values() if isinstance(part, nn.Module))
-    return max(
-        (_bytes(part.parameters()) for part in others if part not in (family.network, family.pipeline.vae)), default=0
-    )
+    here = (family.network, family.pipeline.vae, *parts.conditions.encoders.values())
+    return max((_bytes(part.parameters()) for part in others if part not in here), default=0)
+
+
+def _said(encoder: nn.Module, items: int) -> Tensor:
+    """A number that depends on all that a text encoder says of so many prompts."""
+    device, length = next(encoder.parameters()).device, encoder.config.max_position_embeddings  # type: ignore[union-attr]
+    found = encoder(torch.zeros(items, length, dtype=torch.long, device=device), output_hidden_states=True)
+    return found.last_hidden_state.square().mean() + found[0].square().mean()
 
 
 def _picture(parts: Parts) -> int:

@@ -19,9 +19,19 @@ SMALLEST_8BIT = 4096
 MATRICES = ("exp_avg", "exp_avg_sq", "state1", "state2")
 """States with the shape of their parameter; others have shapes of their own."""
 
+Groups = list[dict[str, Any]]
+"""Parameters that share a learning rate, as torch's optimizers take them."""
 
-def make_optimizer(training: TrainingOptions, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+
+def make_optimizer(
+    training: TrainingOptions, parameters: Sequence[nn.Parameter], told: Sequence[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
     """The optimizer that the options name; on the device of its parameters.
+
+    Args:
+        training: the options.
+        parameters: of the network's LoRA.
+        told: of the text encoders' LoRA, which have a learning rate of their own where one is given.
 
     Raises:
         ConfigError: what it needs is not installed, or does not load here.
@@ -30,19 +40,24 @@ def make_optimizer(training: TrainingOptions, parameters: Sequence[nn.Parameter]
         "lr": training.learning_rate, "betas": (training.adam_beta1, training.adam_beta2),
         "weight_decay": training.adam_weight_decay, "eps": training.adam_epsilon,
     }  # fmt: skip
-    return _MAKERS[training.optimizer](parameters, common)
+    return _MAKERS[training.optimizer](_groups(training, parameters, told), common)
 
 
-def _adamw(parameters: Sequence[nn.Parameter], common: dict[str, Any]) -> torch.optim.Optimizer:
+def _groups(training: TrainingOptions, parameters: Sequence[nn.Parameter], told: Sequence[nn.Parameter]) -> Groups:
+    own = {} if training.text_encoder_lr is None else {"lr": training.text_encoder_lr}
+    return [{"params": list(parameters)}, *([{"params": list(told), **own}] if told else [])]
+
+
+def _adamw(parameters: Groups, common: dict[str, Any]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, **common)
 
 
-def _adamw_8bit(parameters: Sequence[nn.Parameter], common: dict[str, Any]) -> torch.optim.Optimizer:
+def _adamw_8bit(parameters: Groups, common: dict[str, Any]) -> torch.optim.Optimizer:
     """State in blocks of 8 bits (Dettmers et al. 2022)."""
     return _module("adamw_8bit").optim.AdamW8bit(parameters, min_8bit_size=SMALLEST_8BIT, **common)
 
 
-def _prodigy(parameters: Sequence[nn.Parameter], common: dict[str, Any]) -> torch.optim.Optimizer:
+def _prodigy(parameters: Groups, common: dict[str, Any]) -> torch.optim.Optimizer:
     """Finds its own step size, which the learning rate multiplies (Mishchenko & Defazio 2024).
 
     Its paper's own settings for diffusion: bias correction, and no growth while the learning rate warms up.
@@ -50,7 +65,7 @@ def _prodigy(parameters: Sequence[nn.Parameter], common: dict[str, Any]) -> torc
     return _module("prodigy").Prodigy(parameters, use_bias_correction=True, safeguard_warmup=True, **common)
 
 
-_MAKERS: Mapping[str, Callable[[Sequence[nn.Parameter], dict[str, Any]], torch.optim.Optimizer]] = {
+_MAKERS: Mapping[str, Callable[[Groups, dict[str, Any]], torch.optim.Optimizer]] = {
     "adamw": _adamw,
     "adamw_8bit": _adamw_8bit,
     "prodigy": _prodigy,

@@ -35,7 +35,7 @@ def probe(parts: Parts, on_step: Callable[[], None]) -> DriftRecord:
 
 def _short(parts: Parts, on_step: Callable[[], None]) -> Probe:
     chosen, device = parts.probe, parts.accelerator.device
-    condition = chosen.condition.to(device)
+    condition = parts.conditions.now(chosen.condition.to(device), chosen.asked)
 
     def denoiser(noisy: Tensor, timestep: Tensor, items: Tensor) -> Tensor:
         on_step()

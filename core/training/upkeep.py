@@ -59,7 +59,7 @@ def require_room_to_train(folder: RunFolder, parts: Parts, step: int) -> None:
         there = len(list_checkpoints(folder.checkpoints_dir))
         room = max(training.checkpoints_total_limit - there, 0) + 1  # an old one goes once the new one is whole
         coming = min(coming, room)
-    size = checkpoint_bytes(network, training.optimizer)
+    size = checkpoint_bytes(network, training.optimizer, parts.conditions.encoders)
     require_room(folder.path, coming * size + size // 3, f"{coming} checkpoints and the adapter")
 
 

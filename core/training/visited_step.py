@@ -41,7 +41,8 @@ class _Lesson:
     def train(self, at: Visit) -> Tensor:
         """Trains at one depth; the prediction, detached, moves the items on."""
         trainer, states = self.trainer, self._states(at)
-        condition = self.batch.condition[at.items]
+        with torch.enable_grad():  # of a text encoder that is trained
+            condition = self.batch.condition[at.items]
         unbiased = None
         if self.objective.reflexflow is not None and at.depth > 0:
             unbiased = predict_teacher_forced(trainer, states, condition)

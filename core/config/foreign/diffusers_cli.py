@@ -98,6 +98,16 @@ def _guidance(value: Any, values: Values) -> Took:
     return Took("mapped", {"embedded_guidance": value})
 
 
+def _text_encoder_lr(value: Any, values: Values) -> Took:
+    if switch_of(values.get("train_text_encoder")) is not True:
+        return Took("ignored", words="belongs to train_text_encoder")
+    if str(values.get("optimizer", "adamw")).strip().lower() == "prodigy":
+        return Took("ignored", words="Prodigy has one learning rate for all")
+    if value is None and _plain_sd(values):
+        return Took("ignored", words="the learning rate counts")
+    return Took("mapped", {"text_encoder_lr": 5e-6 if value is None else value})
+
+
 KEYS: tuple[Key, ...] = (
     own(SCRIPT, "family", _script, "its name tells the family"),
     own(LAUNCH + "mixed_precision", "mixed_precision", _launch_precision, "where the script's own is left out"),
@@ -119,8 +129,8 @@ KEYS: tuple[Key, ...] = (
     _switch("center_crop", "center_crop"),
     _switch("random_flip", "random_flip"),
     differs("repeats", "one folder: more of the same, see max_train_steps", harmless=("1",)),
-    differs("train_text_encoder", "the denoiser alone is trained here"),
-    ignored("text_encoder_lr", "belongs to train_text_encoder"),
+    _switch("train_text_encoder", "train_text_encoder"),
+    own("text_encoder_lr", "text_encoder_lr", _text_encoder_lr, "5e-6, for sd the learning rate", default=None),
     mapped("train_batch_size", "train_batch_size", default=4),
     mapped("gradient_accumulation_steps", "gradient_accumulation_steps", default=1),
     _switch("gradient_checkpointing", "gradient_checkpointing"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.config.foreign.kohya_data import BUCKET_SIZES, BUCKETS, MASKS, take_buckets, take_mask, take_resolution
+from core.config.foreign.kohya_encoders import text_encoder_lr, unet_only
 from core.config.foreign.mapping import Key, Took, Values, as_number, choice, differs, ignored, mapped, optimizer, own
 from core.config.foreign.simpletuner_keys import COURSES, SCHEDULE, TIMESTEPS
 from core.config.foreign.simpletuner_rest import MACHINE, STORE
@@ -17,7 +18,6 @@ SCRIPTS = {
     "sd3_train_network.py": "sd3",
     "flux_train_network.py": "flux",
 }
-TEXT_ENCODER = "the text encoder is trained too there; here the denoiser alone"
 
 
 def family_of(values: Values) -> tuple[str, bool]:
@@ -65,10 +65,6 @@ def _learning_rate(value: Any, values: Values) -> Took:
     if as_number(values, "unet_lr") > 0:
         return Took("ignored", words="unet_lr decides for the denoiser")
     return Took("mapped", {"learning_rate": value})
-
-
-def _unet_only(value: Any, values: Values) -> Took:
-    return Took("ignored", words="as here") if switch_of(value) else Took("differs", words=TEXT_ENCODER)
 
 
 def _steps(value: Any, values: Values) -> Took:
@@ -192,13 +188,13 @@ KEYS: tuple[Key, ...] = (
     differs("scale_weight_norms", "the LoRA's norm is not limited here"),
     own(
         "network_train_unet_only",
-        "",
-        _unet_only,
-        "left out, the text encoder is trained too there; here never",
+        "train_text_encoder",
+        unet_only,
+        "left out, the text encoders are trained; their feed-forward there too",
         standing="differs",
         default=False,
     ),
-    ignored("text_encoder_lr", "the text encoder is not trained here"),
+    own("text_encoder_lr", "text_encoder_lr", text_encoder_lr, "one for all encoders here", default=None),
     differs("network_train_text_encoder_only", "the denoiser is what is trained here"),
     own("unet_lr", "learning_rate", _unet_lr, "wins over learning_rate"),
     own("learning_rate", "learning_rate", _learning_rate, "where there is no unet_lr", default=2e-6),

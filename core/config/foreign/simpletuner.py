@@ -45,6 +45,8 @@ UNSAID: Mapping[str, str] = {
     "prior_loss_weight": "see class_data_dir",
     "num_class_images": "see class_data_dir",
     "random_flip": "it mirrors no pictures",
+    "train_text_encoder": "it trains the denoiser alone",
+    "text_encoder_lr": "it trains the denoiser alone",
     "masked_loss": "its masks are a data set of their own: add one with conditioning_type mask",
     "unmasked_weight": "nothing of what a mask shows in black counts there",
     "accelerate_config_path": "its launcher has its own settings",

@@ -27,9 +27,9 @@ SPECS = option_specs()
 ROLLOUT = [name for name, spec in SPECS.items() if spec.block == "scheduled_sampling"]
 BESIDE = (
     "family", "snr_gamma", "lora_dropout", "validation_num_inference_steps", "with_prior_preservation",
-    "input_perturbation", "placebo_of",
+    "input_perturbation", "placebo_of", "train_text_encoder", "text_encoder_lr",
 )  # fmt: skip
-"""What rollout options have to agree with, the base model apart."""
+"""What rollout options have to agree with, the base model apart, and what those have to agree with."""
 REQUIRED = {"instance_data_dir": "pictures", "instance_prompt": "a photo of sks dog"}
 MODELS = st.sampled_from(["embedded", "embedded-flow", "some/model"])
 LONGEST, STRIDE = "scheduled_sampling_max_step_offset", "scheduled_sampling_stride"
@@ -74,7 +74,8 @@ def contradictions(values):
         LONGEST: rollout.max_step_offset > longest,
         "scheduled_sampling_sampler": visited and rollout.sampler == "rk4",
         "scheduled_sampling_guidance_scale": on and one_forward and rollout.guidance_scale > 1,
-        "lora_dropout": visited and given["lora_dropout"] > 0,
+        "lora_dropout": (visited or given["train_text_encoder"]) and given["lora_dropout"] > 0,
+        "text_encoder_lr": given["text_encoder_lr"] is not None and not given["train_text_encoder"],
         "scheduled_sampling_reflexflow": on and rollout.reflexflow is True and flow is False,
         "snr_gamma": given["snr_gamma"] is not None and flow is True,
         "class_prompt": given["with_prior_preservation"],

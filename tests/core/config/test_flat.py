@@ -28,6 +28,10 @@ def configs(draw):
     values["class_data_dir"] = None
     values["aspect_ratio_buckets"] = None
     values["embedded_guidance"] = None
+    if values["train_text_encoder"]:
+        values["lora_dropout"] = 0.0
+    if not values["train_text_encoder"] or values["optimizer"] == "prodigy":
+        values["text_encoder_lr"] = None
     values["class_prompt"] = "a photo of a dog"
     return parse_config({**values, **calm})
 

@@ -63,6 +63,64 @@ def runs(bases, pictures, family_bases, tmp_path_factory) -> dict[str, RunFolder
     return made
 
 
+@pytest.fixture
+def told(bases, pictures, family_bases, tmp_path):
+    """``told(family)``: the same with text encoders that were trained far more than the network."""
+    places = {"stable_diffusion": bases["v_prediction"], **family_bases}
+
+    def make(family: str) -> RunFolder:
+        config = tiny_config(
+            bases, pictures, places[family], family=family, rank=2, lora_alpha=3.0, learning_rate=1e-3,
+            text_encoder_lr=0.3, train_text_encoder=True, max_train_steps=2, validation_num_inference_steps=STEPS,
+        )  # fmt: skip
+        folder = RunFolder.create(tmp_path / "told" / "runs", family, config)
+        train(folder)
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "family", ["stable_diffusion", *(pytest.param(name, marks=pytest.mark.faults) for name in CLASSES)]
+)
+def test_trained_text_encoders_go_out_in_every_format(told, family, tmp_path):
+    run = told(family)
+    base_family = load_base(run.config())
+    question = _question(run.config())
+    base = ask(base_family, question, lambda: None)
+    load_lora(read_lora(run.adapter_dir), base_family)
+    own = ask(base_family, question, lambda: None)
+    for format in formats_of(family):
+        out = tmp_path / format.name
+        export_run(run, format.name, out, "mine", Silent())
+        assert encoders_in(out, format) == NAMES[family][format.name]
+        fresh = load_base(run.config())
+        put_on(fresh, format.name, out, "mine")
+        for found in compare(base, own, ask(fresh, question, lambda: None)):
+            assert found.change > 1e-3, (format.name, found)
+            assert found.deviation < 1e-3, (format.name, found)
+            assert found.amount == pytest.approx(1, abs=1e-3), (format.name, found)
+
+
+def encoders_in(out: Path, format) -> set[str]:
+    """How a format calls the text encoders that an export changes."""
+    if format.name == "peft":
+        return {path.parent.name for path in out.glob("*/adapter_model.safetensors")}
+    keys = load_file(out / format.file_of("mine"))
+    if format.name == "diffusers":
+        return {key.partition(".text_model.")[0] for key in keys if key.startswith("text_encoder")}
+    return {key.partition("text_model_encoder_layers_")[0] for key in keys if key.startswith("lora_te")}
+
+
+ONE, TWO = {"text_encoder"}, {"text_encoder", "text_encoder_2"}
+NAMES = {
+    "stable_diffusion": {"diffusers": ONE, "peft": ONE, "kohya": {"lora_te_"}},
+    "sdxl": {"diffusers": TWO, "peft": TWO, "kohya": {"lora_te1_", "lora_te2_"}},
+    "sd3": {"diffusers": TWO, "peft": TWO},
+    "flux": {"diffusers": ONE, "peft": ONE},
+}
+
+
 @pytest.fixture(scope="module")
 def exports(runs, tmp_path_factory) -> dict[tuple[str, str], Path]:
     """Each run in each format that its family can have."""

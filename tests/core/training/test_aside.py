@@ -73,7 +73,7 @@ def test_a_part_comes_with_what_it_is_given_keeps_its_tensors_and_goes_back(tmp_
 def test_what_is_trained_is_not_put_aside(tmp_path):
     part = nn.Linear(3, 2)
     family = SimpleNamespace(pipeline=SimpleNamespace(components={"part": part}), network=None)
-    set_aside(family, torch.device("cpu"), tmp_path)
+    set_aside(family, torch.device("cpu"), tmp_path, kept={"part"})
     assert not hasattr(part, "_hf_hook")
     part(torch.ones(1, 3)).sum().backward()
     assert part.weight.grad is not None
@@ -101,7 +101,7 @@ def test_a_run_draws_class_and_validation_pictures_and_scores_as_if_nothing_left
     aside = RunFolder.create(runs_dir, "aside", config(**options))
     run(aside)
     there = RunFolder.create(runs_dir / "other" / "runs", "there", config(**options))
-    with patch("core.training.build.set_aside", lambda family, device, folder: family.to(device)):
+    with patch("core.training.build.set_aside", lambda family, device, folder, **named: family.to(device)):
         run(there)
     pictures = [sorted(folder.samples_dir.rglob("*.png")) for folder in (aside, there)]
     assert len(pictures[0]) == 2

@@ -91,6 +91,7 @@ def test_another_value_of_a_mapped_flag_is_another_value_of_its_option(name):
         if spec.name == "embedded_guidance":
             return flatten(taken(f"--{name} {value}", "train_dreambooth_lora_flux.py").config())
         prior = "--class_prompt dog " if name != "class_prompt" else ""
+        prior += "--train_text_encoder " if name == "text_encoder_lr" else ""
         return flatten(taken(prior + ("" if value is None else f"--{name} {value}")).config())
 
     assert config(values[0])[spec.name] != config(values[1])[spec.name]
@@ -116,3 +117,19 @@ def test_epochs_become_steps_where_the_pictures_can_be_counted(tmp_path):
 )
 def test_eight_bits_are_read_with_adamw_in_any_order(flags, optimizer):
     assert taken(flags).config().training.optimizer == optimizer
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "trained", "rate"),
+    [
+        ("train_dreambooth_lora.py", "", False, None),
+        ("train_dreambooth_lora.py", "--train_text_encoder", True, None),
+        ("train_dreambooth_lora_sdxl.py", "--train_text_encoder", True, 5e-6),
+        ("train_dreambooth_lora_flux.py", "--train_text_encoder --text_encoder_lr 1e-5", True, 1e-5),
+        ("train_dreambooth_lora_flux.py", "--text_encoder_lr 1e-5", False, None),
+        ("train_dreambooth_lora_sdxl.py", "--train_text_encoder --optimizer prodigy", True, None),
+    ],
+)
+def test_text_encoders_are_trained_as_in_its_scripts(script, flags, trained, rate):
+    flat = flatten(taken(flags, script).config())
+    assert (flat["train_text_encoder"], flat["text_encoder_lr"]) == (trained, rate)

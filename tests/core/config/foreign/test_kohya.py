@@ -150,3 +150,28 @@ def test_what_is_switched_off_there_is_not_said_to_differ():
     found = taken(color_aug="false", shuffle_caption=False, fp8_base=0)
     assert {row(found, key).standing for key in ("color_aug", "shuffle_caption", "fp8_base")} == {"ignored"}
     assert row(taken(color_aug=True), "color_aug").standing == "differs"
+
+
+@pytest.mark.parametrize(
+    ("keys", "trained", "rate"),
+    [
+        ({}, True, None),
+        ({"network_train_unet_only": True, "text_encoder_lr": 5e-5}, False, None),
+        ({"network_train_unet_only": "false", "text_encoder_lr": "5e-5"}, True, 5e-5),
+        ({"text_encoder_lr": [1e-5, 1e-5]}, True, 1e-5),
+        ({"text_encoder_lr": [1e-5, 3e-5]}, True, 3e-5),
+        ({"text_encoder_lr": 0}, False, None),
+        ({"unet_lr": 2e-4, "learning_rate": 1e-4}, True, 1e-4),
+        ({"optimizer_type": "Prodigy", "text_encoder_lr": 0.5}, True, None),
+        ({"network_dropout": 0.1, "text_encoder_lr": 5e-5}, False, None),
+    ],
+)
+def test_text_encoders_are_trained_where_its_scripts_train_them(keys, trained, rate):
+    flat = flatten(taken(**keys).config())
+    assert (flat["train_text_encoder"], flat["text_encoder_lr"]) == (trained, rate)
+
+
+def test_what_it_trains_more_of_the_text_encoders_is_said():
+    assert "feed-forward" in row(taken(), "network_train_unet_only").words
+    assert "the denoiser alone" in row(taken(network_dropout=0.1), "network_train_unet_only").words
+    assert row(taken(text_encoder_lr=[1e-5, 3e-5]), "text_encoder_lr").standing == "differs"
