@@ -6,21 +6,22 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from core.bench import figure
 from core.bench.network import throw_away
 from core.errors import RunError
 
-PAIRS, BATCH, RANK = 3, 4, 8
+BATCH, RANK = 4, 8
 MIB = 2**20
 SINGLE = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def measure() -> None:
-    """Prints medians over alternated pairs of fresh processes of one thread each, at several sizes.
+    """Prints, at several sizes, medians over pairs of steps taken in turns, and the memory of each in its own process.
 
-    Time is that of the processor, so that whatever else the machine does counts little. Memory is what is resident
-    above the loaded models, caching included; beside it that of the whole process.
+    Time is that of the processor on one thread, so that whatever else the machine does counts little. Memory is what
+    is resident above the loaded models, caching included; beside it that of the whole process.
     """
     from core.bench.small_sd15 import ORIGINAL, SIZES, save_pictures, save_small_sd15
     from core.bench.work import count
@@ -36,32 +37,28 @@ def measure() -> None:
         with throw_away() as scratch:
             base = save_small_sd15(Path(scratch, "base"), size)
             pictures = save_pictures(Path(scratch, "pictures"), size.side)
-            rows = [[one(which, base, pictures, size.side) for which in ("ours", "theirs")] for _ in range(PAIRS)]
-        _print_rows(rows)
+            found = {which: one(which, base, pictures, size.side) for which in ("both", "ours", "theirs")}
+        _print_size(found)
 
 
-def _print_rows(rows: list[list[dict[str, float]]]) -> None:
-    for label, column in (("the workbench", 0), ("the straightforward loop", 1)):
-        step, held, loaded, ready = (
-            statistics.median(row[column][name] for row in rows) for name in ("step", "peak", "loaded", "ready")
-        )
-        figure(f"{label}: steps per second of processor time", f"{1 / step:.3f}")
+def _print_size(found: dict[str, dict[str, Any]]) -> None:
+    steps, ours, theirs = found["both"], found["ours"], found["theirs"]
+    for label, which in (("the workbench", "ours"), ("the straightforward loop", "theirs")):
+        held, loaded, ready = (found[which][name] for name in ("peak", "loaded", "ready"))
+        figure(f"{label}: steps per second of processor time", f"{1 / statistics.median(steps[which]):.3f}")
         figure(f"{label}: peak above the loaded models", f"{held / MIB:.0f} MiB")
         figure(f"{label}: peak of the whole process", f"{(held + loaded) / MIB:.0f} MiB")
         figure(f"{label}: from loaded to the first step, once", f"{ready:.1f} s")
-    ratios = sorted(theirs["step"] / ours["step"] for ours, theirs in rows)
-    memory = statistics.median(ours["peak"] / theirs["peak"] for ours, theirs in rows)
-    whole = statistics.median(
-        (ours["peak"] + ours["loaded"]) / (theirs["peak"] + theirs["loaded"]) for ours, theirs in rows
-    )
-    speed = f"speed, workbench / straightforward loop, median of pairs ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-    figure(speed, f"{statistics.median(ratios):.2f} ×", "≥ 1.5")
-    figure("peak memory, workbench / straightforward loop, median of pairs", f"{memory:.2f} ×", "≤ 0.9")
+    ratios = [slow / fast for fast, slow in zip(steps["ours"], steps["theirs"], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    figure(f"speed, workbench / straightforward loop (quartiles {low:.2f}, {high:.2f})", f"{middle:.2f} ×", "≥ 1.5")
+    figure("peak memory, workbench / straightforward loop", f"{ours['peak'] / theirs['peak']:.2f} ×", "≤ 0.9")
+    whole = (ours["peak"] + ours["loaded"]) / (theirs["peak"] + theirs["loaded"])
     figure("peak memory of the whole processes, likewise", f"{whole:.2f} ×", "≤ 0.9")
 
 
-def one(which: str, base: Path, pictures: Path, side: int) -> dict[str, float]:
-    """What ``core.bench.script_child`` measures of ``ours`` or ``theirs`` in a process of its own.
+def one(which: str, base: Path, pictures: Path, side: int) -> dict[str, Any]:
+    """What ``core.bench.script_child`` measures of ``ours``, ``theirs`` or ``both`` in a process of its own.
 
     Raises:
         RunError: it failed; with the last line that it said.

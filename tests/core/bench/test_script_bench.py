@@ -38,20 +38,23 @@ def test_the_straightforward_loop_trains_the_lora_alone(bases, pictures, one_thr
 
 
 def test_both_loops_are_measured_in_the_same_terms(bases, pictures, one_thread, tmp_path, monkeypatch):
-    for name, value in {"STEPS": 1, "WARMUP": 1}.items():
+    for name, value in {"STEPS": 2, "WARMUP": 1}.items():
         monkeypatch.setattr(script_child, name, value)
-    for which in (script_child.ours, script_child.theirs):
-        numbers = which(bases["epsilon"], pictures, 16, tmp_path)
-        assert numbers.keys() == {"step", "peak", "loaded", "ready"}
-        assert numbers["step"] > 0
+    for which in ("ours", "theirs"):
+        numbers = script_child.measure(which, bases["epsilon"], pictures, 16, tmp_path)
+        assert numbers.keys() == {"peak", "loaded", "ready"}
         assert numbers["loaded"] > 0
+    steps = script_child.measure("both", bases["epsilon"], pictures, 16, tmp_path)
+    assert [len(steps[which]) for which in ("ours", "theirs")] == [2, 2]
 
 
-def test_ratios_are_taken_pair_by_pair_at_every_size(monkeypatch, capsys):
-    ours = {"step": 1.0, "peak": 60 * MEBIBYTE, "loaded": 100 * MEBIBYTE, "ready": 2.0}
-    theirs = {"step": 2.0, "peak": 100 * MEBIBYTE, "loaded": 100 * MEBIBYTE, "ready": 0.0}
-    rows = iter([ours, theirs] * script.PAIRS * len(SIZES))
-    monkeypatch.setattr(script, "one", lambda *_: next(rows))
+def test_ratios_are_taken_step_by_step_at_every_size(monkeypatch, capsys):
+    found = {
+        "ours": {"peak": 60 * MEBIBYTE, "loaded": 100 * MEBIBYTE, "ready": 2.0},
+        "theirs": {"peak": 100 * MEBIBYTE, "loaded": 100 * MEBIBYTE, "ready": 0.0},
+        "both": {"ours": [1.0, 2.0, 3.0], "theirs": [2.0, 5.0, 3.0]},
+    }
+    monkeypatch.setattr(script, "one", lambda which, *_: found[which])
     monkeypatch.setattr("core.bench.small_sd15.save_small_sd15", lambda folder, size: folder)
     monkeypatch.setattr("core.bench.work.count", lambda *_: Work(step=4 * 10**9, pictures=10**9, prompts=10**9))
     script.measure()
