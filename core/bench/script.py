@@ -28,12 +28,12 @@ def measure() -> None:
 
     print(f"random weights in SD 1.5's layout; batch {BATCH}, rank {RANK}, float32, one thread, no rollout")
     original = count(ORIGINAL, BATCH, RANK).gain
-    figure("SD 1.5 itself, 512 pixels: most that the operations let expect", f"{original:.2f} ×")
+    figure("SD 1.5 itself, 512 pixels: speed by the count of operations", f"{original:.2f} ×")
     for size in SIZES:
         print(f"-- {size}", flush=True)
         work = count(size, BATCH, RANK)
         shares = f"step {work.step / 1e9:.0f}, encoder {work.pictures / 1e9:.0f}, text {work.prompts / 1e9:.1f}"
-        figure(f"most that the operations let expect (GFLOP: {shares})", f"{work.gain:.2f} ×")
+        figure(f"speed by the count of operations (GFLOP: {shares})", f"{work.gain:.2f} ×")
         with throw_away() as scratch:
             base = save_small_sd15(Path(scratch, "base"), size)
             pictures = save_pictures(Path(scratch, "pictures"), size.side)

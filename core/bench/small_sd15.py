@@ -41,8 +41,8 @@ class Size:
 
 ORIGINAL = Size(1, 512)
 SIZES = (Size(4, 256), Size(8, 192), Size(8, 256))
-"""The first has the original's shares; the second nearly; the third has a third more pixels to its width than allowed
-for, so more attention, which the autoencoder's encoder has little of."""
+"""The first has the original's shares; the second nearly. The third has twice the pixels that its width allows for, so
+more attention, which the autoencoder's encoder has little of."""
 
 
 def make_networks(size: Size) -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from diffusers.loaders import PeftAdapterMixin
+from diffusers.loaders.peft import PeftAdapterMixin
 from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -29,7 +29,7 @@ class Work:
 
     @property
     def gain(self) -> float:
-        """How many times as fast a step becomes at most without encoding anything in it."""
+        """How many times as fast a step is without encoding in it, were all operations equally fast."""
         return (self.step + self.pictures + self.prompts) / self.step
 
 
