@@ -117,7 +117,7 @@ def _data(config: RunConfig) -> Check:
         listing = read_folder(resolve_path(data.instance_data_dir), data.instance_prompt, masked=data.masked_loss)
     except DataError as error:
         return Check("fail", "Pictures", "; ".join(problem.message for problem in error.problems))
-    most = tokens_read(model_folder(config.model.described_by))
+    most = tokens_read(model_folder(config.model.described_by), config.model.family)
     notes = advice(listing, most)
     count = f"{count_text(len(listing.items))} in {config.data.instance_data_dir}."
     doubtful = any("or more" in note or "shorten" in note for note in notes)

@@ -30,6 +30,7 @@ HERE = (*SUBJECT, "validation_prompts", *PRESERVATION)
 """Options whose input stands on this tab."""
 READ_WITH = (
     "resolution", "pretrained_model_name_or_path", "masked_loss", "aspect_ratio_buckets", "single_file_config",
+    "family",
 )  # fmt: skip
 """Options of other tabs that decide what the table says."""
 LONGEST_PROMPT = 2000
@@ -162,7 +163,7 @@ def upload(parts: Parts, files: list[str] | None, name: str) -> tuple[Any, Any, 
 
 def show_listing(
     paths: AllowedPaths, folder: str, instance_prompt: str, resolution: float | None, base: str | None = None,
-    masked: bool | None = False, buckets: str | None = None, lent: str | None = None,
+    masked: bool | None = False, buckets: str | None = None, lent: str | None = None, family: str = "stable_diffusion",
 ) -> str:  # fmt: skip
     """The pictures of the folder, or everything that is wrong with it."""
     if not folder or not str(folder).strip():
@@ -175,7 +176,7 @@ def show_listing(
     except DataError as error:
         return checklist([("fail", problem.option, problem.message) for problem in error.problems])
     side = int(resolution) if resolution is not None and math.isfinite(resolution) else 0
-    most, sizes = tokens_read(_folder_of(base, lent, paths)), _sizes(buckets, side)
+    most, sizes = tokens_read(_folder_of(base, lent, paths), family), _sizes(buckets, side)
     return listing_html(listing, side, most, masked=masked is True, sizes=sizes)
 
 

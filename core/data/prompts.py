@@ -13,19 +13,24 @@ USUALLY_READ = 77 - _ENDS
 LATER_ENCODERS = ("text_encoder_2", "text_encoder_3")
 T5_TOKENS = 256
 """That a T5 encoder beside CLIP's surely takes; some families give it more."""
+T5_FAMILIES = ("sd3", "flux")
+"""Whose base models have one as a rule."""
 MOST_TOKENS = 4096
 TOKENIZER_CONFIG = Path("tokenizer", "tokenizer_config.json")
 _PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\w\s]|_)+", re.IGNORECASE)
 """Where CLIP's tokenizer always cuts; each piece is at least one token."""
 
 
-def tokens_read(base: Path | None) -> int:
+def tokens_read(base: Path | None, family: str = "stable_diffusion") -> int:
     """How many tokens of a prompt a base model's text encoder reads, its start and end taken off.
 
     Args:
         base: the base model's folder, in diffusers' layout; what it does not say is taken from CLIP. None for a model
             that is not here.
+        family: of a model that is not here.
     """
+    if base is None and family in T5_FAMILIES:
+        return T5_TOKENS - 1
     configs = [] if base is None else [_table(base / name / "config.json") for name in LATER_ENCODERS]
     if any(config.get("model_type") == "t5" for config in configs):
         return T5_TOKENS - 1  # its end

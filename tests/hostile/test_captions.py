@@ -160,3 +160,8 @@ def test_a_base_model_that_does_not_say_how_much_it_reads_reads_what_is_usual(tm
     assert tokens_read(tmp_path) == tokens_read(None) == tokens_read(tmp_path / "gone") == USUALLY_READ
     (tmp_path / "tokenizer" / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 24}))
     assert tokens_read(tmp_path) == 22
+
+
+def test_of_a_model_that_is_not_here_the_family_says_how_much_it_reads():
+    assert tokens_read(None, "sdxl") == USUALLY_READ
+    assert tokens_read(None, "sd3") == tokens_read(None, "flux") == 255
