@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.paths import AllowedPaths
 from app.sweeping import Sweep
 from core.errors import Problem
 from core.runs.arms import DEFAULT_ARMS, KNOWN_ARMS
@@ -39,10 +40,10 @@ class Design:
 
     @classmethod
     def read(
-        cls, mode: Any, arms: Sequence[str] | None, seeds: Any, primary: Any, over: Any = "", minutes: Any = None,
-        fit: Any = False,
+        cls, paths: AllowedPaths, mode: Any, arms: Sequence[str] | None, seeds: Any, primary: Any, over: Any = "",
+        minutes: Any = None, fit: Any = False,
     ) -> Design:  # fmt: skip
-        """What the inputs hold. Nothing of it is trusted."""
+        """What the inputs hold. Nothing of it is trusted; of paths, only those that the page may use are taken."""
         if mode not in ("ab", "sweep"):
             return cls("single")
         problems = []
@@ -54,7 +55,7 @@ class Design:
             problems.append(Problem("primary", f"primary must be one of {', '.join(SCORES)}, got {primary}"))
             primary = DEFAULT_SCORE
         if mode == "sweep":
-            return cls("sweep", (), int(seeds), primary, tuple(problems), Sweep.read(over, minutes, fit))
+            return cls("sweep", (), int(seeds), primary, tuple(problems), Sweep.read(over, minutes, fit, paths))
         chosen = tuple(name for name in OTHER_ARMS if name in (arms or ()))
         return cls("ab", chosen, int(seeds), primary, tuple(problems))
 

@@ -65,7 +65,9 @@ def build(parts: Parts) -> None:
 def share(parts: Parts, design: Sequence[Any], name: Any, preset: Any) -> None:
     """Names what [Add to queue] does; the launch tab holds its inputs."""
     parts.chains["enqueue"] = {
-        "fn": lambda *values: add_new(parts, Design.read(*values[: len(design)]), *_after(values, len(design))),
+        "fn": lambda *values: add_new(
+            parts, Design.read(parts.workbench.paths, *values[: len(design)]), *_after(values, len(design))
+        ),
         "inputs": [*design, name, preset, parts["configure.imported"], *parts.options],
         "outputs": [parts["launch.message"], parts["configure.problems"]],
         **ACT,

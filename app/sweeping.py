@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from app.html import empty, table
+from app.paths import AllowedPaths
+from core.config.flat import parse_text
+from core.config.paths import PATH_OPTIONS
 from core.config.run import RunConfig
 from core.errors import ConfigError, Problem
 from core.runs.sweep import Costed, Values, costed, read_grid, sweep_arms, within_cap
@@ -33,19 +36,18 @@ class Sweep:
     problems: tuple[Problem, ...] = ()
 
     @classmethod
-    def read(cls, over: Any, minutes: Any, fit: Any) -> Sweep:
-        """What the inputs hold. Nothing of it is trusted."""
+    def read(cls, over: Any, minutes: Any, fit: Any, paths: AllowedPaths) -> Sweep:
+        """What the inputs hold. Nothing of it is trusted, and a path that may not be used is not even looked at."""
         lines = tuple(line.strip() for line in str(over or "").splitlines() if line.strip())
         problems = []
         if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, int | float)):
             problems.append(Problem("--max-minutes", f"--max-minutes must be a number, got {minutes!r}"))
             minutes = None
         try:
-            read_grid(lines)
+            refused = _refused_paths(read_grid(lines), paths)
         except ConfigError as error:
-            problems += error.problems
-            lines = ()
-        return cls(lines, minutes, fit is True, tuple(problems))
+            refused = list(error.problems)
+        return cls(() if refused else lines, minutes, fit is True, (*problems, *refused))
 
     @property
     def combinations(self) -> list[Values]:
@@ -74,6 +76,13 @@ class Sweep:
         """The same on the command line."""
         cap = [] if self.minutes is None else ["--max-minutes", f"{self.minutes:g}"]
         return [*(word for line in self.over for word in ("--over", line)), *cap, *(["--fit"] if self.fit else [])]
+
+
+def _refused_paths(combinations: Sequence[Values], paths: AllowedPaths) -> list[Problem]:
+    """Every path that the page may not be told to use, once."""
+    given = dict.fromkeys(pair for values in combinations for pair in values.items() if pair[0] in PATH_OPTIONS)
+    found = [paths.problem(name, parse_text(name, value)) for name, value in given]
+    return [problem for problem in found if problem is not None]
 
 
 def problems_of(sweep: Sweep, root: Path, config: RunConfig, seeds: int) -> Sequence[Problem]:

@@ -133,7 +133,11 @@ def share(parts: Parts) -> None:
     names = ("problems", "about", "cost", "force", "charts", "difference", "command", "json", "export")
     parts.chains["preview"] = {
         "fn": lambda *values: preview(
-            parts, values[COUNT + 1], values[COUNT + 2 :], Design.read(*values[:COUNT]), values[COUNT]
+            parts,
+            values[COUNT + 1],
+            values[COUNT + 2 :],
+            Design.read(parts.workbench.paths, *values[:COUNT]),
+            values[COUNT],
         ),
         "inputs": [
             *(parts[f"launch.{slot}"] for slot in DESIGN),

@@ -147,7 +147,7 @@ def share(parts: Parts) -> None:
     for chain, render in (("review", review), ("settle", settle)):
         parts.chains[chain] = {
             "fn": lambda *values, render=render: render(
-                parts, Design.read(*values[:COUNT]), values[COUNT], values[COUNT + 1 :]
+                parts, Design.read(parts.workbench.paths, *values[:COUNT]), values[COUNT], values[COUNT + 1 :]
             ),
             "inputs": [*design, preset, *parts.options],
             "outputs": [parts[f"launch.{slot}"] for slot in shown],
@@ -162,7 +162,7 @@ def share(parts: Parts) -> None:
     parts.chains["start"] = {
         "fn": lambda *values: start(
             parts,
-            Design.read(*values[:COUNT]),
+            Design.read(parts.workbench.paths, *values[:COUNT]),
             values[COUNT],
             values[COUNT + 1],
             values[COUNT + 3 :],

@@ -1,12 +1,14 @@
 """How a comparison is laid out before it starts: arms, seeds, declared score, cost, and the same as a typed command."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from app.design import MOST_SEEDS, OTHER_ARMS, TWO_ARMS, Design, allowed
 from app.forecast import arms_table, forecast_cards, total_text
+from app.paths import AllowedPaths
 from app.preflight import preflight
 from app.space import adapter_bytes, run_bytes
 from core.__main__ import app as program
@@ -20,6 +22,7 @@ from core.runs.measurement import Facts, Measurement, keep_measurement
 from core.runs.scores import SCORES
 from tests.support.fabricated import changed
 
+PATHS = AllowedPaths(Path("workspace"))
 FACTS = Facts("v_prediction", 999, tuple(50.0 * number for number in range(1, 20)), 13.7, 3.43, 661.7)
 TIMES = Calibration(0.02, 0.01, 0.03, 0.02, 0.03, 0.02, 0.005)
 
@@ -30,20 +33,20 @@ def checks(config, workspace, design):
 
 def test_every_known_arm_beside_the_two_can_be_chosen_and_nothing_else_is_taken():
     assert {*OTHER_ARMS, "teacher-forced", "rollout"} == set(KNOWN_ARMS)
-    design = Design.read("ab", ["too-long", "replicate", "evil", "rollout"], 3, "m1")
+    design = Design.read(PATHS, "ab", ["too-long", "replicate", "evil", "rollout"], 3, "m1")
     assert design == Design("ab", ("replicate", "too-long"), 3, "m1")
     assert design.all_arms == ("teacher-forced", "rollout", "replicate", "too-long")
     assert design.trainings == 12
 
 
 def test_a_single_run_has_no_arms_and_no_seeds_whatever_the_hidden_inputs_hold():
-    assert Design.read("single", ["placebo"], 99, "gone") == Design("single")
+    assert Design.read(PATHS, "single", ["placebo"], 99, "gone") == Design("single")
     assert Design("single").trainings == 1
 
 
 @pytest.mark.parametrize("seeds", [None, 0, 2.5, MOST_SEEDS + 1, -1, "6", True, float("nan")])
 def test_a_number_of_seeds_that_cannot_be_is_told(seeds, workspace, demo):
-    design = Design.read("ab", [], seeds, "v_end")
+    design = Design.read(PATHS, "ab", [], seeds, "v_end")
     assert [problem.option for problem in design.problems] == ["seeds"]
     assert [check.text for check in checks(demo, workspace, design) if check.level == "fail"] == [
         design.problems[0].message
@@ -51,7 +54,7 @@ def test_a_number_of_seeds_that_cannot_be_is_told(seeds, workspace, demo):
 
 
 def test_a_score_that_is_none_is_told():
-    assert "primary must be one of" in Design.read("ab", [], 1, "fid").problems[0].message
+    assert "primary must be one of" in Design.read(PATHS, "ab", [], 1, "fid").problems[0].message
 
 
 @pytest.mark.parametrize(("seeds", "word"), [(1, "illustration"), (2, "exploratory"), (5, "exploratory")])

@@ -1,28 +1,32 @@
 """The sweep of the Launch tab: the same arms, refusals and command as `python -m core sweep`."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from app.design import Design
 from app.forecast import arms_table, total_text
+from app.paths import AllowedPaths
 from app.preflight import preflight
 from app.sweeping import EXAMPLE, Sweep, problems_of
 from app.tabs.launch import sweep_note
 from core.__main__ import app as program
 from core.config.foreign.kept import Kept, read_kept
+from core.config.paths import PATH_OPTIONS
 from core.errors import ConfigError
 from core.rollout.cost import Calibration
 from core.runs.experiment import list_experiments
 from core.runs.measurement import Facts, Measurement, keep_measurement
 
 K = "scheduled_sampling_max_step_offset"
+PATHS = AllowedPaths(Path("workspace"))
 FACTS = Facts("v_prediction", 999, tuple(50.0 * number for number in range(1, 20)), 13.7, 3.43, 661.7)
 
 
-def asked(over: str = EXAMPLE, minutes=None, fit=False, seeds=1) -> Design:
-    return Design.read("sweep", ["placebo"], seeds, "v_end", over, minutes, fit)
+def asked(over: str = EXAMPLE, minutes=None, fit=False, seeds=1, paths=PATHS) -> Design:
+    return Design.read(paths, "sweep", ["placebo"], seeds, "v_end", over, minutes, fit)
 
 
 @pytest.fixture
@@ -37,7 +41,20 @@ def test_the_fields_are_read_and_none_of_them_is_trusted():
     assert (design.mode, design.arms, design.trainings) == ("sweep", (), 10)
     bad = asked(f"{K}\nrank=", "soon")
     assert [problem.option for problem in bad.sweep.problems] == ["--max-minutes", "--over", "--over"]
-    assert Design.read("ab", [], 1, "v_end", EXAMPLE, 5, True).sweep is None
+    assert Design.read(PATHS, "ab", [], 1, "v_end", EXAMPLE, 5, True).sweep is None
+
+
+@pytest.mark.parametrize("option", sorted(PATH_OPTIONS))
+def test_values_reach_no_folder_that_the_form_may_not_name(option, workbench, workspace, demo, tmp_path_factory):
+    secret = tmp_path_factory.mktemp("secret")
+    (secret / "picture.png").write_bytes(b"seen")
+    design = asked(f"{option}={secret},{workspace.root}\n{K}=3", paths=workbench.paths)
+    assert [problem.option for problem in design.sweep.problems] == [option]
+    assert f"{option} must lie in the workspace" in sweep_note(workbench, demo, design)
+    assert [check.title for check in preflight(demo, (), workspace, design) if check.level == "fail"] == ["Sweep"]
+    with pytest.raises(ConfigError, match="must lie in the workspace"):
+        workbench.make(demo, "sweep", "stolen", sweep=design.sweep)
+    assert asked(f"{option}={workspace.root}", paths=workbench.paths).sweep.problems == ()
 
 
 def test_what_is_wrong_is_shown_at_the_fields_and_stops_the_start(workbench, workspace, demo):
