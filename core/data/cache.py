@@ -17,7 +17,7 @@ from core.errors import printable, reason_of
 
 LAYOUT = 1
 """Counts up when what an entry holds, or how pictures are cut, changes: older entries are then not found any more."""
-LIBRARIES = ("diffusers", "pillow", "transformers")
+LIBRARIES = ("diffusers", "pillow", "tokenizers", "torch", "transformers")
 _DIGEST, _VALUE = "sha256", "value"
 
 Make = Callable[[], Tensor]

@@ -1,6 +1,6 @@
 """What the trainer asks of a model family; one file a family implements it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,6 +28,7 @@ class Family(Protocol):
         unguided: the guidance at which sampling asks the network as training does: 1, or the one that it is told.
         resolution_multiple: pixels; sides of pictures are whole multiples of it.
         largest_resolution: pixels; longest side that the network takes, None where it takes any.
+        prompting: what a condition depends on beside text encoders and tokenizers, as plain JSON values.
     """
 
     pipeline: Any
@@ -40,6 +41,7 @@ class Family(Protocol):
     unguided: float
     resolution_multiple: int
     largest_resolution: int | None
+    prompting: Mapping[str, Any]
 
     @classmethod
     def load(

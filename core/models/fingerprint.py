@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,23 +19,26 @@ def pictures_print(family: Family) -> str:
 
 def prompts_print(family: Family) -> str:
     """Fingerprint of what encodes prompts."""
-    return fingerprint(family, [name for name in family.pipeline.components if name.startswith(("text", "token"))])
+    names = [name for name in family.pipeline.components if name.startswith(("text", "token"))]
+    return fingerprint(family, names, family.prompting)
 
 
 def whole_print(family: Family) -> str:
     """Fingerprint of everything that draws a picture."""
-    return fingerprint(family, list(family.pipeline.components))
+    return fingerprint(family, list(family.pipeline.components), family.prompting)
 
 
-def fingerprint(family: Family, parts: Sequence[str]) -> str:
+def fingerprint(family: Family, parts: Sequence[str], more: Mapping[str, Any] = MappingProxyType({})) -> str:
     """SHA-256 over parts of a pipeline: weights bit by bit, configurations, vocabularies, kind of device.
 
     Args:
         family: a loaded base model without an adapter.
         parts: names of the pipeline's components.
+        more: what else decides what they give; plain JSON values.
     """
     kind = "cuda" if torch.cuda.is_available() else "cpu"  # their last bits differ; where parts lie now does not matter
-    found = hashlib.sha256(f"{type(family.pipeline).__name__} {kind}".encode())
+    told = json.dumps(dict(more), sort_keys=True)
+    found = hashlib.sha256(f"{type(family.pipeline).__name__} {kind} {told}".encode())
     for name in sorted(parts):
         part = family.pipeline.components[name]
         found.update(f"{name} {type(part).__name__} {_settings(part)}".encode())

@@ -55,6 +55,12 @@ class PipelineFamily:
         self.pipeline.to(device)
 
     @property
+    def prompting(self) -> dict[str, Any]:
+        """What the pipeline is called with, and its own switches, such as zeros for no prompt."""
+        switches = self.pipeline.config.items()
+        return {**{name: value for name, value in switches if isinstance(value, bool)}, **self._asked}
+
+    @property
     def dtype(self) -> torch.dtype:
         """Precision of the network's frozen weights.
 

@@ -63,6 +63,11 @@ class SD3(PipelineFamily):
         """The side up to which the transformer has positions."""
         return self.resolution_multiple * self.network.config["pos_embed_max_size"]
 
+    @property
+    def prompting(self) -> dict[str, Any]:
+        """The width of a token too, which zeros in place of T5's have from the transformer."""
+        return {**super().prompting, "width": self.network.config["joint_attention_dim"]}
+
     def renew(
         self, condition: Float[Tensor, "n rows width"], prompts: Sequence[str | None]
     ) -> Float[Tensor, "n rows width"]:

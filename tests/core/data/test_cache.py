@@ -1,6 +1,7 @@
 """The cache on disk: the same bits or made again, whatever becomes of its files."""
 
 import os
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -61,9 +62,10 @@ def test_another_network_finds_nothing(cache, said):
     assert torch.equal(Cache(cache.folder, "another", said.append).keep(("a",), Counted(5.0)), Counted(5.0)())
 
 
-def test_another_version_of_a_library_finds_nothing(cache, said, monkeypatch):
+@pytest.mark.parametrize("library", ["diffusers", "pillow", "tokenizers", "torch", "transformers"])
+def test_another_version_of_a_library_finds_nothing(cache, said, monkeypatch, library):
     cache.keep(("a",), Counted())
-    monkeypatch.setattr("core.data.cache.version", lambda name: "99")
+    monkeypatch.setattr("core.data.cache.version", lambda name: "99" if name == library else version(name))
     assert torch.equal(Cache(cache.folder, "a network", said.append).keep(("a",), Counted(5.0)), Counted(5.0)())
 
 
