@@ -26,10 +26,10 @@ class StepRecord:
         grad_norm: L2 norm before clipping.
         probability: Planned chance of a rollout per item, 0..1.
         rolled: Items with k > 0.
-        items: Items of the step.
+        items: Items of the step, in all processes; so are all that follow.
         mean_offset: Mean of k over all items, in rollout steps.
         max_offset: Largest k.
-        rollout_calls: Model calls that the rollouts took.
+        rollout_calls: Model calls that the rollouts took, of several processes in the one that made the most.
         rollout_forwards: The same in items: the sum of the calls' batch sizes.
         below_grid: Items that stayed teacher-forced because their timestep lies below the inference grid's first point.
         trained_states: States that were trained: the items in fresh mode, in visited mode every state of every rollout.
@@ -46,7 +46,7 @@ class StepRecord:
         reflexflow_spread: Root mean square of ReflexFlow's weights minus 1; 0 weights all elements alike.
         seconds: Duration of the step.
         elapsed: Seconds of training until its end.
-        memory_mb: Peak memory in MiB.
+        memory_mb: Peak memory of the main process in MiB.
     """
 
     step: int

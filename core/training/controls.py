@@ -97,8 +97,7 @@ def measured_drift(config: RunConfig, name: str, folder: RunFolder) -> tuple[flo
     It is one number a step, the rms over the step's rolled items: the placebo is matched over these, not item by item.
     A rollout drifts more in some items than in others, a placebo in all alike.
 
-    A step without a rolled item has no drift and needs none. With several processes one that keeps no records may have
-    rolled an item in it all the same: the number of the last step before it stands in, 0 where there is none.
+    A step without a rolled item has no drift and needs none.
 
     Args:
         config: of the placebo.
@@ -118,14 +117,13 @@ def measured_drift(config: RunConfig, name: str, folder: RunFolder) -> tuple[flo
     if taken < steps:
         rule = "placebo_of must be a run that is done"
         raise RunError(f"{rule}, got {name} with {taken} of {steps} steps; train that run first")
-    found, last = [], 0.0
+    found = []
     for step in range(1, steps + 1):
         drift = records[step].rollout_drift
         if records[step].rolled > 0 and (drift is None or not math.isfinite(drift)):
             rule = "placebo_of must be a run whose drift was measured"
             raise RunError(f"{rule}, got {name} without a number at step {step}")
-        last = last if drift is None else drift
-        found.append(last)
+        found.append(0.0 if drift is None else drift)
     return tuple(found)
 
 

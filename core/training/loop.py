@@ -24,7 +24,7 @@ from core.training.heed import heed
 from core.training.report import Report, Stopped
 from core.training.sharding import meet
 from core.training.step import StepOutcome, Trainer, fresh_step
-from core.training.tally import live_means
+from core.training.summary import summarise
 from core.training.tracking import scalars
 from core.training.upkeep import cut_back, require_room_to_train, tidy
 from core.training.validation import is_probed, validate, warn, was_validated
@@ -159,23 +159,16 @@ class Loop:
     def _record(
         self, outcomes: list[StepOutcome], rate: float, grad_norm: float, probability: float, seconds: float
     ) -> None:
-        loss = sum(outcome.loss.item() for outcome in outcomes) / len(outcomes)
-        steps = torch.cat([outcome.plan.steps for outcome in outcomes])
+        found = summarise(outcomes, self.parts.accelerator)
         scaled = self.parts.accelerator.scaler is not None  # fp16 skips the steps whose gradient overflows
-        for name, value in (("loss", loss), ("gradient", 0.0 if scaled else grad_norm)):
+        for name, value in (("loss", found["loss"]), ("gradient", 0.0 if scaled else grad_norm)):
             if not math.isfinite(value):
                 raise RunError(self._not_finite(name))
         if not self.main:
             return
         record = StepRecord(
-            step=self.step, loss=loss, lr=rate, grad_norm=grad_norm, probability=probability,
-            rolled=int((steps > 0).sum()), items=len(steps), mean_offset=float(steps.float().mean()),
-            max_offset=int(steps.max()), rollout_calls=sum(outcome.calls for outcome in outcomes),
-            rollout_forwards=sum(outcome.forwards for outcome in outcomes),
-            below_grid=sum(outcome.plan.below_grid for outcome in outcomes),
-            trained_states=sum(outcome.trained for outcome in outcomes), seconds=seconds, elapsed=self.elapsed,
-            memory_mb=_memory_mb(self.parts.accelerator.device),
-            **live_means([outcome.tally for outcome in outcomes]),
+            step=self.step, lr=rate, grad_norm=grad_norm, probability=probability, seconds=seconds,
+            elapsed=self.elapsed, memory_mb=_memory_mb(self.parts.accelerator.device), **found,
         )  # fmt: skip
         journal.append(self.folder.metrics_path, record.to_dict())
         self.parts.accelerator.log(scalars("train", record.to_dict()), step=self.step)

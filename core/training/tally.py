@@ -1,10 +1,15 @@
-"""Means over the items or states of a step, summed on the device and fetched once at the step's end."""
+"""Sums over the items or states of a step, added up on the device and fetched once at the step's end."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+NAMES = (
+    "loss_rolled", "loss_teacher_forced", "m1_squared", "energy_rolled", "energy_true", "rollout_g2",
+    "posterior_entropy", "posterior_nearest", "reflexflow_direction", "reflexflow_error", "reflexflow_spread_squared",
+)  # fmt: skip
+"""What is summed."""
 
 
 class Tally:
@@ -15,7 +20,13 @@ class Tally:
         self._counts: dict[str, int] = {}
 
     def add(self, name: str, values: Tensor, count: int | None = None) -> None:
-        """Adds (n,) values, or, where some of them are zeroed, those of which `count` are meant."""
+        """Adds (n,) values, or, where some of them are zeroed, those of which `count` are meant.
+
+        Args:
+            name: one of ``NAMES``.
+            values: of items or states.
+            count: how many of them are meant; None: all.
+        """
         total = values.detach().double().sum() if values.device.type != "mps" else values.detach().sum()
         self._sums[name] = self._sums[name] + total if name in self._sums else total
         self._counts[name] = self._counts.get(name, 0) + (len(values) if count is None else count)
@@ -25,30 +36,23 @@ class Tally:
         for name, total in other._sums.items():
             self.add(name, total[None], other._counts[name])
 
+    @classmethod
+    def of(cls, sums: Sequence[float], counts: Sequence[float]) -> "Tally":
+        """One that holds what ``totals`` gave."""
+        made = cls()
+        made._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in zip(NAMES, sums, strict=True)}
+        made._counts = {name: int(count) for name, count in zip(NAMES, counts, strict=True)}
+        return made
+
     def means(self) -> dict[str, float]:
         """Every mean that there are values for."""
-        names = [name for name, count in self._counts.items() if count > 0]
-        if not names:
-            return {}
-        sums = torch.stack([self._sums[name] for name in names]).tolist()
-        return {name: total / self._counts[name] for name, total in zip(names, sums, strict=True)}
+        sums, counts = self.totals()
+        return {name: total / count for name, total, count in zip(NAMES, sums, counts, strict=True) if count > 0}
 
-
-def live_means(tallies: Sequence[Tally]) -> dict[str, float | None]:
-    """The fields of a step's record that are means over its states; None where there was no such state.
-
-    Args:
-        tallies: of the step's micro-steps.
-    """
-    whole = Tally()
-    for tally in tallies:
-        whole.merge(tally)
-    means = whole.means()
-    names = ("loss_rolled", "loss_teacher_forced", "rollout_g2", "posterior_entropy", "posterior_nearest")
-    names += ("reflexflow_direction", "reflexflow_error")
-    kept: dict[str, float | None] = {name: means.get(name) for name in names}
-    for name, square in (("rollout_drift", "m1_squared"), ("reflexflow_spread", "reflexflow_spread_squared")):
-        kept[name] = math.sqrt(means[square]) if square in means else None
-    known = "energy_rolled" in means
-    kept["rollout_v"] = math.log(means["energy_rolled"] / means["energy_true"]) if known else None
-    return kept
+    def totals(self) -> tuple[list[float], list[int]]:
+        """Sums and counts of ``NAMES``, in their order; 0 where nothing was added."""
+        known = list(self._sums)
+        sums = dict(
+            zip(known, torch.stack([self._sums[name] for name in known]).tolist() if known else (), strict=True)
+        )
+        return [sums.get(name, 0.0) for name in NAMES], [self._counts.get(name, 0) for name in NAMES]
