@@ -13,6 +13,9 @@ OPTION = "pretrained_model_name_or_path"
 SMALL = (".json", ".txt", ".model")
 """Settings, vocabularies, lists of shards."""
 WEIGHTS = ".safetensors"
+WEIGHTED = frozenset({"unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"})
+"""Parts whose weights some family reads. Repositories hold others too: a safety checker, and whole encoders again in
+another layout, as many gigabytes as the model itself."""
 GIGABYTE = 1e9
 _NO_ANSWER = (OSError, ValueError, HTTPError)
 """What the library raises: no connection, a refusal, a name that is none."""
@@ -112,12 +115,12 @@ def _cached(name: str, revision: str | None) -> str | None:
 
 
 def _wanted(names: list[str], variant: str | None) -> Iterator[str]:
-    """The files of a pipeline's parts: everything small, and of each folder the weights of the variant, or plain."""
+    """The files of a pipeline's parts: everything small, and of each that is read the weights, variant or plain."""
     inside = [name for name in names if name.count("/") == 1]
     for name in names:
         if name == "model_index.json" or (name in inside and name.endswith(SMALL)):
             yield name
-    for folder in sorted({name.partition("/")[0] for name in inside}):
+    for folder in sorted(WEIGHTED.intersection(name.partition("/")[0] for name in inside)):
         weights = [name for name in inside if name.startswith(f"{folder}/") and name.endswith(WEIGHTS)]
         asked = [name for name in weights if variant is not None and _variant(name) == variant]
         yield from asked if asked else [name for name in weights if _variant(name) is None]

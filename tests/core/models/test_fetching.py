@@ -130,6 +130,13 @@ def test_a_hub_that_does_not_answer_is_told(hub, monkeypatch):
         StableDiffusion.load(NAME)
 
 
+def test_the_weights_of_every_part_of_every_family_are_wanted(bases, family_bases):
+    for folder in (bases["epsilon"], *family_bases.values()):
+        names = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+        weights = [name for name in names if name.endswith(".safetensors")]
+        assert [name for name in fetching._wanted(names, None) if name.endswith(".safetensors")] == weights
+
+
 @pytest.mark.parametrize(
     ("variant", "expected"),
     [
@@ -137,10 +144,11 @@ def test_a_hub_that_does_not_answer_is_told(hub, monkeypatch):
         ("fp16", ["unet/a.fp16.safetensors", "vae/b.safetensors"]),
     ],
 )
-def test_of_the_weights_the_variant_is_wanted_and_plain_ones_where_a_part_has_none(variant, expected):
+def test_of_the_weights_that_are_read_the_variant_is_wanted_and_plain_ones_where_a_part_has_none(variant, expected):
     names = [
         "README.md", "model.safetensors", "model_index.json", "unet/a.fp16.safetensors", "unet/a.bin",
         "unet/a-00001-of-00002.safetensors", "unet/a-00002-of-00002.safetensors", "unet/config.json",
-        "vae/b.safetensors",
+        "vae/b.safetensors", "safety_checker/model.safetensors", "text_encoders/t5xxl_fp16.safetensors",
+        "vae_1_0/b.safetensors",
     ]  # fmt: skip
     assert sorted(fetching._wanted(names, variant)) == sorted(["model_index.json", "unet/config.json", *expected])
