@@ -33,8 +33,9 @@ def encoder_dtypes(
 def halve(pipeline: Any, dtypes: Mapping[str, torch.dtype]) -> None:
     """Halves the linear layers of a pipeline's text encoders, once; from then on they compute in mixed precision.
 
-    Embeddings and norms stay float32: they are small, values pass on in their format, and from an encoder's first
-    weights pipelines take the format of prompts and of latents.
+    Embeddings and norms are kept in float32: they are small, values pass on in their format, and from an encoder's
+    first weights pipelines take the format of prompts and of latents. They are rounded all the same: a folder is read
+    in the half format, to spare the memory of the whole, and a single file of the same model must give the same.
 
     Args:
         pipeline: a part of it that is None is passed over.
@@ -46,7 +47,8 @@ def halve(pipeline: Any, dtypes: Mapping[str, torch.dtype]) -> None:
             continue
         for module in encoder.modules():
             for weights in module.parameters(recurse=False):
-                weights.data = weights.data.to(dtype if isinstance(module, nn.Linear) else torch.float32)
+                rounded = weights.data.to(dtype)
+                weights.data = rounded if isinstance(module, nn.Linear) else rounded.float()
         encoder.forward = convert_outputs_to_fp32(_mixed(encoder, encoder.forward, dtype))
 
 

@@ -72,6 +72,15 @@ def test_a_single_file_is_what_its_folder_is(family, family_bases, tmp_path, wit
     assert_same(kind.load(str(file), single_file_config=str(lean)), kind.load(str(folder)))
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_single_file_in_half_precision_is_what_its_folder_is(family, family_bases, tmp_path, precision):
+    folder, kind = family_bases[family], CLASSES[family]
+    file = save_single_file(folder, tmp_path / "cats.safetensors")
+    single = kind.load(str(file), single_file_config=str(folder), precision=precision)
+    assert_same(single, kind.load(str(folder), precision=precision))
+
+
 def test_a_flux_transformer_alone_may_have_bare_names(family_bases, tmp_path):
     folder = family_bases["flux"]
     file = save_single_file(folder, tmp_path / "cats.safetensors", without=(*ENCODERS, "vae"), bare=True)
