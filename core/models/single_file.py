@@ -19,7 +19,7 @@ from torch import nn
 
 from core.models.loading import check_folder, check_weights, load_pipeline, model_index, reading, refused
 from core.models.precision import encoder_dtypes, halve
-from core.models.single_layouts import ENCODERS, IDENTITY, NETWORK, VAE, Encoder
+from core.models.single_layouts import ENCODERS, IDENTITY, NETWORK, SAYS, VAE, Encoder
 
 OPTION = "single_file_config"
 ADVICE = "take another file or another single_file_config, or save the model as a diffusers folder"
@@ -88,6 +88,7 @@ def load_single_file(
         )  # fmt: skip
     for name in (network, "vae", *encoders):
         _own(getattr(pipeline, name), f"{rule}, whose {name}")
+    _check_said(numbers, pipeline.scheduler.config, folder, path)
     return pipeline
 
 
@@ -127,6 +128,14 @@ def _check_numbers(
         if _holds(numbers, each.root) and not any(mark in numbers for mark in each.marks):
             got = f"got {path!r}, whose {name} has no {' nor '.join(each.marks)}"
             raise refused(f"have no text encoder or one that diffusers reads, {got}; {ADVICE}")
+
+
+def _check_said(names: Mapping[str, int], scheduler: Mapping[str, Any], folder: str, path: str) -> None:
+    """Refuses a folder whose scheduler is another than what a file says of itself; most say nothing."""
+    for mark, (setting, value) in SAYS.items():
+        if mark in names and scheduler.get(setting) != value:
+            rule = f"be a folder whose scheduler has {setting} {value}, as the tensor {mark} in {path!r} says"
+            raise refused(f"{rule}, got {scheduler.get(setting)} in {folder!r}", OPTION)
 
 
 def _class(folder: str, name: str) -> Any:

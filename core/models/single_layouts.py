@@ -53,3 +53,5 @@ ENCODERS: Mapping[str, Mapping[str, Encoder]] = {
 """Text encoders by pipeline and part."""
 IDENTITY = "text_encoders.clip_l.transformer.text_projection.weight"
 """In its place diffusers puts the identity, whatever the file says."""
+SAYS = {"v_pred": ("prediction_type", "v_prediction"), "ztsnr": ("rescale_betas_zero_snr", True)}
+"""Tensors without a use but to say what the network was trained for: setting of the scheduler, and its value."""

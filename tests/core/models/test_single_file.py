@@ -97,6 +97,15 @@ def test_the_scheduler_is_the_folders(bases, file):
     assert load(file, bases["epsilon"]).kind == "epsilon"
 
 
+def test_a_scheduler_that_is_not_what_the_file_says_is_told(bases, changed):
+    says = changed(lambda tensors: tensors.update({"v_pred": torch.tensor([]), "ztsnr": torch.tensor([])}))
+    assert load(says, bases["v_prediction"]).kind == "v_prediction"
+    message = refused(says, bases["epsilon"])
+    assert message.startswith("single_file_config must be a folder whose scheduler has prediction_type v_prediction")
+    says = changed(lambda tensors: tensors.update({"ztsnr": torch.tensor([])}))
+    assert "rescale_betas_zero_snr True, as the tensor ztsnr in" in refused(says, bases["epsilon"])
+
+
 @pytest.mark.parametrize("part", ["text_encoder", "vae"])
 def test_a_file_without_text_encoder_or_autoencoder_takes_the_folders(bases, tmp_path, part):
     file = save_single_file(bases["v_prediction"], tmp_path / "cats.safetensors", without=(part,))
