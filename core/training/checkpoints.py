@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from core.errors import RunError, printable
 from core.runs.files import cannot_write, make_folder, sync, write_whole
@@ -69,9 +70,9 @@ def checkpoint_bytes(network: nn.Module, optimizer: str, encoders: Encoders = NO
 
 def save_checkpoint(
     folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler, keep: int | None,
-    encoders: Encoders = NONE,
+    encoders: Encoders = NONE, scaler: GradScaler | None = None,
 ) -> Checkpoint:  # fmt: skip
-    """Writes adapters, optimizer and learning-rate state, then removes all but the newest ``keep``.
+    """Writes adapters, optimizer, scaler and learning-rate state, then removes all but the newest ``keep``.
 
     The random streams need no state: they are functions of the step.
 
@@ -85,7 +86,8 @@ def save_checkpoint(
         finite_or_refuse(tensors, name.removesuffix(".safetensors"), step)
     make_folder(folder)
     require_room(folder, sum(size_of(tensors) for tensors in files.values()), f"the checkpoint of step {step}")
-    state = {"step": step, "scheduler": scheduler.state_dict(), "optimizer": numbers}
+    scale = None if scaler is None else scaler.state_dict()
+    state = {"step": step, "scheduler": scheduler.state_dict(), "optimizer": numbers, "scaler": scale}
     path = folder / f"step-{step:06d}"
     aside = folder / f"{ASIDE}{path.name}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -134,8 +136,9 @@ def _discard(path: Path) -> None:
 
 
 def load_checkpoint(
-    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler, encoders: Encoders = NONE
-) -> None:
+    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, scheduler, encoders: Encoders = NONE,
+    scaler: GradScaler | None = None,
+) -> None:  # fmt: skip
     """Puts a saved state back, bit for bit.
 
     Raises:
@@ -145,7 +148,10 @@ def load_checkpoint(
         state = json.loads((checkpoint.path / _STATE).read_text())
         optimizer_tensors = load_file(checkpoint.path / "optimizer.safetensors")
         load_adapter_state(network, checkpoint.path / "adapter.safetensors", encoders)
-        write_state(optimizer, optimizer_tensors, state["optimizer"])
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
+        if scaler is None or optimizer_tensors:  # in fp16 all steps until then may have been skipped
+            write_state(optimizer, optimizer_tensors, state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
             group["lr"] = rate

@@ -61,7 +61,9 @@ class Loop:
         """Goes back to a checkpoint; what the journals hold of later steps is cut off."""
         parts = self.parts
         network = parts.accelerator.unwrap_model(parts.network)
-        load_checkpoint(checkpoint, network, parts.optimizer, parts.scheduler, parts.conditions.encoders)
+        load_checkpoint(
+            checkpoint, network, parts.optimizer, parts.scheduler, parts.conditions.encoders, parts.accelerator.scaler
+        )
         self.step = self.saved = checkpoint.step
         self.validated = self.step if was_validated(parts, self.folder, self.step) else -1
         if self.main:
@@ -201,7 +203,7 @@ class Loop:
         journal.settle(self.folder.metrics_path, self.folder.drift_path)
         save_checkpoint(
             self.folder.checkpoints_dir, self.step, parts.accelerator.unwrap_model(parts.network), parts.optimizer,
-            parts.scheduler, self.keep, parts.conditions.encoders,
+            parts.scheduler, self.keep, parts.conditions.encoders, parts.accelerator.scaler,
         )  # fmt: skip
 
     def validate(self) -> None:

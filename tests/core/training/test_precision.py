@@ -1,5 +1,7 @@
 """With bf16 the frozen network is halved; what is trained, rolled out and exported stays in float32."""
 
+import shutil
+
 import pytest
 import torch
 from tiny_runs import ROLLOUT, adapter, alone, metrics, reset_accelerate, run, same_bits
@@ -86,3 +88,39 @@ def test_the_embedded_base_draws_in_bf16_though_its_first_norm_sees_the_prompt_i
         with evaluation_mode(family.network), loop.parts.accelerator.autocast():
             drawn = family.sample(["a cat"], [1], steps=2, guidance=2.0, size=32, on_step=int)
     assert drawn.isfinite().all()
+
+
+@pytest.fixture
+def scaled(monkeypatch):
+    """Gradients as narrow as in fp16 on a GPU, and a scaler whose first scale is too large for them."""
+
+    def make(config, logs=None):
+        accelerator = make_accelerator(config, logs)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**28, growth_interval=2)
+
+        def unscale():  # accelerate does so with fp16 alone
+            optimizer = accelerator._optimizers[0].optimizer
+            for parameter in optimizer.param_groups[0]["params"]:
+                parameter.grad.copy_(parameter.grad.half())
+            accelerator.scaler.unscale_(optimizer)
+
+        monkeypatch.setattr(accelerator, "unscale_gradients", unscale)
+        return accelerator
+
+    monkeypatch.setattr("core.training.run.make_accelerator", make)
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step:UserWarning")  # a step is a step, taken or not
+@pytest.mark.parametrize("cut_after", [3, 9])  # before the first step that does not overflow, and after it
+def test_a_run_whose_steps_overflow_resumes_bit_for_bit(cut_after, scaled, trained):
+    options = {"max_train_steps": 12, "checkpointing_steps": 1, "checkpoints_total_limit": None, "learning_rate": 1e-3}
+    folder = trained(**options)
+    whole, rows = adapter(folder), metrics(folder)
+    assert [row["grad_norm"] is None for row in rows[:2]] == [True, True]
+    assert rows[-1]["grad_norm"] is not None
+    for checkpoint in list_checkpoints(folder.checkpoints_dir):
+        if checkpoint.step > cut_after:
+            shutil.rmtree(checkpoint.path)
+    shutil.rmtree(folder.adapter_dir)
+    run(folder, resume=True)
+    assert same_bits(adapter(folder), whole)
