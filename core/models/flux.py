@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from core.errors import DataError, Problem
 from core.models.flow import KIND, check_flow, resolution_shift
+from core.models.guidance import GUIDANCE
 from core.models.loading import check_autoencoder, refused
 from core.models.lora_targets import CLIP_ENCODERS
 from core.models.lora_targets import FLUX as FLUX_TARGETS
@@ -21,8 +22,6 @@ from core.models.single_file import load_model
 
 PATCH = 2
 """Latent pixels of a token's side."""
-GUIDANCE = 3.5
-"""What a network with a guidance embedding is told unless an option says otherwise: that of diffusers' own script."""
 TOKENS = {True: 512, False: 256}
 """Of the T5 encoder: networks with a guidance embedding were trained with the first, schnell with the second."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.config.foreign.epochs import EpochPlan, count_pictures, finding_of
+from core.config.foreign.flow_keys import T5, ByModel, flow_key, guidance_key
 from core.config.foreign.mapping import (
     Key,
     Took,
@@ -20,7 +21,7 @@ from core.config.foreign.mapping import (
 )
 from core.config.foreign.mapping import optimizer as optimizer_key
 from core.config.foreign.shell import LAUNCH
-from core.config.foreign.simpletuner_keys import COURSES, TIMESTEPS
+from core.config.foreign.simpletuner_keys import COURSES
 from core.config.foreign.simpletuner_rest import MACHINE, STORE
 from core.config.foreign.source import Imported, Reader, Source
 from core.config.foreign.values import number_of, switch_of
@@ -28,6 +29,7 @@ from core.config.foreign.values import number_of, switch_of
 SCRIPT = "script"
 OPTIMIZER = optimizer_key("optimizer")
 FAMILY_OF = {"sdxl": "sdxl", "sd3": "sd3", "flux": "flux"}
+FLUX_ALPHA = 4
 OTHER_SCRIPT = "not a DreamBooth LoRA script of a family that is trained here"
 
 
@@ -42,6 +44,15 @@ def family_of(script: str) -> str | None:
 def _script(value: Any, values: Values) -> Took:
     family = family_of(str(value))
     return Took("differs", words=OTHER_SCRIPT) if family is None else Took("mapped", {"family": family})
+
+
+def _is_flux(values: Values) -> bool:
+    return family_of(str(values.get(SCRIPT, ""))) == "flux"
+
+
+def _of(by_family: Mapping[str, Any]) -> ByModel:
+    """A value by the family of the script."""
+    return lambda values: by_family.get(str(family_of(str(values.get(SCRIPT, "")))))
 
 
 def _plain_sd(values: Values) -> bool:
@@ -64,7 +75,12 @@ def _resolution(value: Any, values: Values) -> Took:
 
 
 def _alpha(value: Any, values: Values) -> Took:
-    return Took("mapped", {"lora_alpha": values.get("rank", 4) if value is None else value})
+    rank = values.get("rank", FLUX_ALPHA)
+    if value is None and _is_flux(values) and number_of(rank) != FLUX_ALPHA:
+        return Took(
+            "differs", {"lora_alpha": FLUX_ALPHA}, f"left out, {FLUX_ALPHA}; in older versions the rank, {rank}"
+        )
+    return Took("mapped", {"lora_alpha": rank if value is None else value})
 
 
 def _switch(name: str, option: str, default: Any = False) -> Key:
@@ -90,12 +106,6 @@ def _in_8_bits(value: Any, values: Values) -> Took:
     if switch_of(value) is False or str(values.get("optimizer", "adamw")).lower() != "adamw":
         return Took("ignored", words="read with AdamW alone")
     return Took("mapped", {"optimizer": "adamw_8bit"})
-
-
-def _guidance(value: Any, values: Values) -> Took:
-    if family_of(str(values.get(SCRIPT, ""))) != "flux":
-        return Took("ignored", words="for flux alone")
-    return Took("mapped", {"embedded_guidance": value})
 
 
 def _text_encoder_lr(value: Any, values: Values) -> Took:
@@ -172,12 +182,18 @@ KEYS: tuple[Key, ...] = (
     differs("do_edm_style_training", "trained by the base model's own noise schedule here"),
     differs("use_dora", "splits off magnitudes there; here a plain LoRA"),
     mapped("rank", "rank", default=4),
-    own("lora_alpha", "lora_alpha", _alpha, "left out, it is the rank", default=None),
+    own("lora_alpha", "lora_alpha", _alpha, "left out, the rank; in the script of flux 4", default=None),
     mapped("lora_dropout", "lora_dropout", default=0.0),
     differs("lora_layers", "lora_targets chooses groups of layers here"),
     differs("lora_blocks", "lora_targets chooses groups of layers here"),
-    differs("weighting_scheme", TIMESTEPS, harmless=("none", "logit_normal")),
-    own("guidance_scale", "embedded_guidance", _guidance, "for flux alone"),
+    flow_key("weighting_scheme", _of({"sd3": "logit_normal", "flux": "none"}), _of({"flux": "logit_normal"})),
+    flow_key("logit_mean", _of({"sd3": 0, "flux": 0}), _of({"sd3": 0, "flux": 0})),
+    flow_key("logit_std", _of({"sd3": 1, "flux": 1}), _of({"sd3": 1, "flux": 1})),
+    ignored("mode_scale", "read with weighting_scheme"),
+    flow_key("precondition_outputs", _of({"sd3": 1}), _of({"sd3": 0}), "the error of the clean picture counts there"),
+    flow_key("max_sequence_length", _of({"sd3": 77, "flux": 512}), _of({"sd3": 256, "flux": 512}), T5),
+    differs("tokenizer_max_length", "the tokenizer's own length is read here"),
+    guidance_key("guidance_scale", _is_flux),
     mapped("validation_prompt", "validation_prompts"),
     mapped("num_validation_images", "num_validation_images", default=4),
     differs("validation_epochs", "counted in optimizer steps here: validation_steps"),
@@ -193,8 +209,8 @@ KEYS: tuple[Key, ...] = (
         for name in (
             "sample_batch_size", "dataloader_num_workers", "allow_tf32", "prior_generation_precision", "local_rank",
             "enable_xformers_memory_efficient_attention", "enable_npu_flash_attention", "cache_latents",
-            "pre_compute_text_embeddings", "upcast_before_saving", "tokenizer_max_length", "max_sequence_length",
-            "output_kohya_format", LAUNCH + "num_machines", LAUNCH + "config_file",
+            "pre_compute_text_embeddings", "upcast_before_saving", "output_kohya_format",
+            LAUNCH + "num_machines", LAUNCH + "config_file",
             LAUNCH + "gpu_ids", LAUNCH + "num_cpu_threads_per_process", LAUNCH + "main_process_port",
         )
     ),

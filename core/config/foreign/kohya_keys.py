@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.config.foreign.flow_keys import T5, ByModel, flow_key, guidance_key
 from core.config.foreign.kohya_data import BUCKET_SIZES, BUCKETS, MASKS, take_buckets, take_mask, take_resolution
 from core.config.foreign.kohya_encoders import text_encoder_lr, unet_only
 from core.config.foreign.mapping import Key, Took, Values, as_number, choice, differs, ignored, mapped, optimizer, own
-from core.config.foreign.simpletuner_keys import COURSES, SCHEDULE, TIMESTEPS
+from core.config.foreign.simpletuner_keys import COURSES, SCHEDULE
 from core.config.foreign.simpletuner_rest import MACHINE, STORE
 from core.config.foreign.values import number_of, switch_of
 
@@ -140,6 +141,15 @@ def _optimizer_args(value: Any, values: Values) -> Took:
     return Took("mapped", options) if options else Took("ignored", words="empty")
 
 
+def _alpha(value: Any, values: Values) -> Took:
+    return Took("mapped", {"lora_alpha": values.get("network_dim", 4) if number_of(value) == 0 else value})
+
+
+def _of(**by_family: Any) -> ByModel:
+    """A value by the family of the script."""
+    return lambda values: by_family.get(family_of(values)[0])
+
+
 def _switch(name: str, option: str, *aliases: str, default: Any = False) -> Key:
     def take(value: Any, values: Values) -> Took:
         switch = switch_of(value)
@@ -179,7 +189,7 @@ KEYS: tuple[Key, ...] = (
     mapped("caption_dropout_rate", "caption_dropout", default=0.0),
     mapped("prior_loss_weight", "prior_loss_weight", default=1.0),
     mapped("network_dim", "rank", default=4),
-    mapped("network_alpha", "lora_alpha", default=1),
+    own("network_alpha", "lora_alpha", _alpha, "0 is network_dim", default=1),
     own("network_dropout", "lora_dropout", _dropout, "its inner values there, its inputs here", default=0.0),
     differs("network_args", "lora_targets chooses groups of layers here"),
     differs("network_weights", "continues a LoRA there; here training starts from a new one"),
@@ -245,10 +255,20 @@ KEYS: tuple[Key, ...] = (
     differs("clip_skip", "the text encoder's last layers are used as the base model's pipeline does", harmless=("1",)),
     differs("max_token_length", "prompts have the pipeline's own length here", harmless=("75",)),
     differs("loss_type", "the squared error here", harmless=("l2",)),
-    *(
-        differs(name, TIMESTEPS, harmless=("sigma", "0.0", "none"))
-        for name in ("timestep_sampling", "discrete_flow_shift", "weighting_scheme", "min_timestep", "max_timestep")
-    ),
+    flow_key("timestep_sampling", _of(flux="sigma"), _of(flux="sigmoid")),
+    flow_key("sigmoid_scale", _of(flux=1), _of(flux=1)),
+    ignored("discrete_flow_shift", "read with timestep_sampling"),
+    flow_key("weighting_scheme", _of(sd3="uniform"), _of(sd3="logit_normal")),
+    flow_key("logit_mean", _of(sd3=0), _of(sd3=0)),
+    flow_key("logit_std", _of(sd3=1), _of(sd3=1)),
+    ignored("mode_scale", "read with weighting_scheme"),
+    flow_key("training_shift", _of(sd3=1), _of(sd3=1)),
+    flow_key("model_prediction_type", _of(flux="sigma_scaled"), _of(flux="raw"), "the network's own output here"),
+    guidance_key("guidance_scale", lambda values: family_of(values)[0] == "flux"),
+    flow_key("t5xxl_max_token_length", _of(sd3=256, flux=512), _of(sd3=256, flux=512), T5),
+    differs("apply_t5_attn_mask", "T5's padding is seen here, as its pipeline shows it"),
+    differs("min_timestep", "all timesteps are trained here"),
+    differs("max_timestep", "all timesteps are trained here", harmless=("1000",)),
     differs("sample_prompts", "only a list of prompts is taken; their flags are not"),
     mapped("sample_every_n_steps", "validation_steps"),
     differs("sample_every_n_epochs", "counted in optimizer steps here: validation_steps"),
@@ -261,8 +281,8 @@ KEYS: tuple[Key, ...] = (
         for name in (
             "save_precision", "cache_latents", "cache_latents_to_disk", "cache_text_encoder_outputs", "vae_batch_size",
             "cache_text_encoder_outputs_to_disk", "xformers", "sdpa", "mem_eff_attn", "lowram", "highvram",
-            "max_data_loader_n_workers", "persistent_data_loader_workers", "no_half_vae", "num_cpu_threads_per_process",
-            "training_comment",
+            "blocks_to_swap", "max_data_loader_n_workers", "persistent_data_loader_workers", "no_half_vae",
+            "num_cpu_threads_per_process", "training_comment",
             "metadata_title", "metadata_author", "save_state", "num_machines", "dynamo_backend",
         )
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.config.flat import flatten
 from core.config.foreign.epochs import EpochPlan, count_pictures, finding_of
+from core.config.foreign.flow_keys import is_schnell
 from core.config.foreign.mapping import Mapped, apply, as_number, bare, by_name, settled
 from core.config.foreign.ramps import RampThere, ramp_rows
 from core.config.foreign.report import Finding, RampRow
@@ -20,11 +21,12 @@ from core.config.foreign.simpletuner_data import (
     subject_of,
 )
 from core.config.foreign.simpletuner_keys import MARKS, SIMPLETUNER_KEYS
-from core.config.foreign.simpletuner_rollout import PREFIX, ramp_there
+from core.config.foreign.simpletuner_rollout import FLOW_FAMILIES, OLDER_FAMILIES, PREFIX, ramp_there
 from core.config.foreign.source import Imported, Reader, Source
 from core.config.foreign.values import without_secrets
 from core.config.run import RunConfig
 from core.config.spec import option_specs
+from core.models.guidance import GUIDANCE
 
 BACKENDS = "backends"
 FAMILY_NAMES = {"stable_diffusion": "sd1x", "sdxl": "sdxl", "sd3": "sd3", "flux": "flux"}
@@ -32,8 +34,6 @@ OPTIMIZER_NAMES = {"adamw": "adamw", "adamw_8bit": "bnb-adamw8bit", "prodigy": "
 TARGETS = {"attention": "all", "attention+feed_forward": "all+ffs", "all": "all+ffs"}
 IN_BACKENDS = frozenset({"instance_data_dir", "instance_prompt", "center_crop", "aspect_ratio_buckets"})
 """Options that its list of data sets holds, not its config."""
-LEGACY = frozenset({"flux", "sd3", "sdxl"})
-"""Older keys for the family: read, not written."""
 ROLLOUT = tuple(name for name in SIMPLETUNER_KEYS if name.startswith(PREFIX))
 WRITTEN_ANEW = frozenset({*ROLLOUT, "num_train_epochs"})
 """Keys that behave there as the config does here only in our own words."""
@@ -147,11 +147,12 @@ def write(config: RunConfig, kept: Mapping[str, Any], files: Mapping[str, Any]) 
     table, place = _again(kept, flat), f"config/{FILE_NAME}"
     named = {name: spelt for name, (spelt, _) in by_name(table, SIMPLETUNER_KEYS)[0].items()}
     for key in SIMPLETUNER_KEYS.values():
-        if key.name not in named and key.option and key.option not in IN_BACKENDS and key.name not in LEGACY:
+        if key.name not in named and key.option and key.option not in IN_BACKENDS and key.name not in OLDER_FAMILIES:
             value = _value_there(key.name, key.option, flat)
             if value is not None:
                 table[key.name] = value
     usual = {"model_type": "lora", "lora_type": "standard", "grad_clip_method": "norm"}
+    usual |= {"flow_schedule_shift": 0} if flat["family"] in FLOW_FAMILIES else {}  # left out, timesteps are shifted
     table |= {name: value for name, value in {**usual, PLACE: place}.items() if name not in named}
     ramp = ramp_there({name: _value_there(name, name, flat) for name in ROLLOUT})
     backends, place = files.get(BACKENDS), str(table[named.get(PLACE, PLACE)])
@@ -192,6 +193,8 @@ def _value_there(name: str, option: str, flat: Mapping[str, Any]) -> Any:
             return FAMILY_NAMES[value]
         case "flux_lora_target":
             return TARGETS[value] if flat["family"] == "flux" else None
+        case "flux_guidance_value":
+            return _guidance_there(flat)
         case "num_train_epochs":
             return 0
         case "optimizer":
@@ -206,6 +209,13 @@ def _value_there(name: str, option: str, flat: Mapping[str, Any]) -> Any:
             return 0.0 if flat[PREFIX + "ramp_steps"] > 0 else value  # else it would stand in for a ramp's 0.0
         case _:
             return value
+
+
+def _guidance_there(flat: Mapping[str, Any]) -> float | None:
+    """Left out, FLUX.1 is told 1 there; schnell is told none."""
+    if flat["family"] != "flux" or is_schnell(flat):
+        return None
+    return GUIDANCE if flat["embedded_guidance"] is None else flat["embedded_guidance"]
 
 
 def _losses(config: RunConfig, flat: Mapping[str, Any], *, masks: bool) -> list[str]:

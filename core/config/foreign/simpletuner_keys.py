@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.config.foreign.flow_keys import TIMESTEPS, ByModel, flow_key, guidance_key
 from core.config.foreign.mapping import (
     Key,
     Took,
@@ -16,7 +17,7 @@ from core.config.foreign.mapping import (
     own,
 )
 from core.config.foreign.simpletuner_rest import REST
-from core.config.foreign.simpletuner_rollout import FLOW_FAMILIES, PREFIX, ROLLOUT_KEYS
+from core.config.foreign.simpletuner_rollout import OLDER_FAMILIES, PREFIX, ROLLOUT_KEYS, family_there, is_flow
 from core.config.foreign.values import number_of, switch_of
 
 FAMILIES = {
@@ -30,11 +31,10 @@ FAMILIES = {
 COURSES = {name: name for name in ("constant", "constant_with_warmup", "linear", "cosine", "polynomial")}
 SAME_DATA = "the data folder's own settings decide here"
 SCHEDULE = "the base model's own scheduler config decides here"
-TIMESTEPS = "timesteps are drawn uniformly here, for flow matching logit-normally and without shift"
 
 
-def _flow(values: Values) -> bool:
-    return str(values.get("model_family", "")).strip().lower() in FLOW_FAMILIES
+def _flow_alone(value: Any) -> ByModel:
+    return lambda values: value if is_flow(values) else None
 
 
 def _alpha(value: Any, values: Values) -> Took:
@@ -65,7 +65,7 @@ def _clipping(value: Any, values: Values) -> Took:
 
 
 def _gamma(value: Any, values: Values) -> Took:
-    if _flow(values):
+    if is_flow(values):
         return Took("ignored", words="not read for flow matching there, and refused here")
     return Took("mapped", {"snr_gamma": None if number_of(value) == 0 else value})
 
@@ -107,12 +107,6 @@ def _legacy_family(name: str) -> Key:
     return own(name, "family", take, "older files switch the family on by its name")
 
 
-def _flux_guidance(value: Any, values: Values) -> Took:
-    if str(values.get("model_family", "")).strip().lower() != "flux":
-        return Took("ignored", words="for flux alone")
-    return Took("mapped", {"embedded_guidance": value})
-
-
 def _beta(number: int) -> Key:
     def take(value: Any, values: Values) -> Took:
         return Took("mapped", {f"adam_beta{number}": value})
@@ -122,9 +116,7 @@ def _beta(number: int) -> Key:
 
 MODEL: tuple[Key, ...] = (
     choice("model_family", "family", FAMILIES, words="sd1x and sd2x are stable_diffusion"),
-    _legacy_family("flux"),
-    _legacy_family("sd3"),
-    _legacy_family("sdxl"),
+    *(_legacy_family(name) for name in OLDER_FAMILIES),
     mapped("pretrained_model_name_or_path", "pretrained_model_name_or_path"),
     ignored("model_flavour", "chooses a base model only where no path is given"),
     mapped("revision", "revision"),
@@ -217,12 +209,14 @@ TRAINING: tuple[Key, ...] = (
     *(
         differs(name, TIMESTEPS, harmless=("none", "0", "0.0"))
         for name in (
-            "flow_schedule_shift", "flow_schedule_auto_shift", "flow_sigmoid_scale", "flow_use_uniform_schedule",
-            "flow_use_beta_schedule", "timestep_bias_strategy", "training_scheduler_timestep_spacing",
+            "flow_schedule_auto_shift", "flow_use_uniform_schedule", "flow_use_beta_schedule", "timestep_bias_strategy",
+            "training_scheduler_timestep_spacing",
         )
     ),
+    flow_key("flow_schedule_shift", _flow_alone(3.0), _flow_alone(0.0), default=3.0),
+    flow_key("flow_sigmoid_scale", _flow_alone(1.0), _flow_alone(1.0), default=1.0),
     differs("diff2flow_enabled", "the base model's own prediction is trained here"),
-    own("flux_guidance_value", "embedded_guidance", _flux_guidance, "for flux alone"),
+    guidance_key("flux_guidance_value", lambda values: family_there(values) == "flux", default=1.0),
     differs("flux_guidance_mode", "one value, embedded_guidance, here", harmless=("constant",)),
 )  # fmt: skip
 

@@ -11,6 +11,8 @@ from core.config.foreign.values import switch_of
 
 PREFIX = "scheduled_sampling_"
 FLOW_FAMILIES = frozenset({"sd3", "flux"})
+OLDER_FAMILIES = ("flux", "sd3", "sdxl")
+"""Older keys for the family: read, not written."""
 TARGET = PREFIX + "target"
 
 
@@ -35,8 +37,15 @@ def _ramp(values: Values) -> bool:
     return _on(values) and as_number(values, PREFIX + "ramp_steps") > 0
 
 
-def _flow(values: Values) -> bool:
-    return str(values.get("model_family", "")).strip().lower() in FLOW_FAMILIES
+def family_there(values: Values) -> str:
+    """The family as it is called there; older files switch one on by its name."""
+    older = next((name for name in OLDER_FAMILIES if switch_of(values.get(name))), "")
+    return str(values.get("model_family", older)).strip().lower()
+
+
+def is_flow(values: Values) -> bool:
+    """Whether the file is for a flow matching model."""
+    return family_there(values) in FLOW_FAMILIES
 
 
 def _plain(field: str, value: Any) -> Took:
@@ -89,7 +98,7 @@ def _sampler(value: Any, values: Values) -> Took:
     option = {PREFIX + "sampler": word}
     if not _on(values):
         return Took("mapped", option)
-    if _flow(values):
+    if is_flow(values):
         return Took("differs", option, "not asked for flow matching there; here it takes the rollout's steps")
     if word == "euler":
         return Took("differs", option, "goes past the target by as many timesteps again there; here it lands on it")
@@ -100,14 +109,14 @@ def _sampler(value: Any, values: Values) -> Took:
 
 def _order(value: Any, values: Values) -> Took:
     option = {PREFIX + "order": value}
-    if _on(values) and _flow(values):
+    if _on(values) and is_flow(values):
         return Took("differs", option, "not asked for flow matching there; here unipc and dpm have it")
     return Took("mapped", option)
 
 
 def _reflexflow(value: Any, values: Values) -> Took:
     switch = switch_of(value)
-    if switch and _on(values) and not _flow(values):
+    if switch and _on(values) and not is_flow(values):
         words = "without effect on a model that is not flow matching there; refused here, so it is unset"
         return Took("differs", {PREFIX + "reflexflow": None}, words)
     return _plain("reflexflow", value if switch is None else switch)
@@ -115,7 +124,7 @@ def _reflexflow(value: Any, values: Values) -> Took:
 
 def _reflexflow_alpha(value: Any, values: Values) -> Took:
     option = {PREFIX + "reflexflow_alpha": value}
-    if not (_on(values) and _flow(values)) or switch_of(values.get(PREFIX + "reflexflow", True)) is False:
+    if not (_on(values) and is_flow(values)) or switch_of(values.get(PREFIX + "reflexflow", True)) is False:
         return Took("mapped", option)
     words = "its weights are divided by the sum of the change and so differ from 1 by some 1e-5; here by its mean"
     return Took("differs", option, words)

@@ -104,6 +104,7 @@ def test_class_pictures_turn_prior_preservation_on(tmp_path):
 
 OTHER = {"bool": (True, False), "text": ("one", "two"), "float": (0.25, 0.125), "int": (16, 24)}
 WORDS = {
+    "guidance_scale": (1.0, 4.0),
     "enable_bucket": (False, True),
     "network_module": ("networks.lora_flux", "networks.lora_sd3"),
     "lr_scheduler": ("linear", "cosine"),
@@ -123,7 +124,8 @@ SETS = sorted(key.name for key in KOHYA_KEYS.values() if key.option and key.name
 def test_another_value_of_a_mapped_key_is_another_value_of_its_option(name):
     spec = option_specs()[KOHYA_KEYS[name].option]
     more = {"class_prompt": "a dog", "instance_prompt": "sks dog"}
-    configs = [taken(**{name: value}).completed(None, more) for value in WORDS.get(name, OTHER.get(spec.kind))]
+    flux = {"network_module": "networks.lora_flux"} if spec.name == "embedded_guidance" else {}
+    configs = [taken(**flux, **{name: value}).completed(None, more) for value in WORDS.get(name, OTHER.get(spec.kind))]
     first, second = (flatten(each.config())[spec.name] for each in configs)
     assert first != second
 

@@ -8,9 +8,10 @@ import pytest
 from core.config.flat import flatten
 from core.config.foreign import READERS, import_file, import_text
 from core.config.foreign.kept import kept_of
-from core.config.foreign.simpletuner import LEGACY, write
+from core.config.foreign.simpletuner import write
 from core.config.foreign.simpletuner_data import backends_of, subject_of
 from core.config.foreign.simpletuner_keys import SIMPLETUNER_KEYS
+from core.config.foreign.simpletuner_rollout import OLDER_FAMILIES
 from core.config.spec import option_specs
 from core.errors import ConfigError
 
@@ -129,7 +130,7 @@ WORDS = {
     "scheduled_sampling_order": (1, 3),
     "scheduled_sampling_max_step_offset": (0, 3),
 }
-SETS = sorted(key.name for key in SIMPLETUNER_KEYS.values() if key.option and key.name not in LEGACY)
+SETS = sorted(key.name for key in SIMPLETUNER_KEYS.values() if key.option and key.name not in OLDER_FAMILIES)
 
 
 @pytest.mark.parametrize("name", SETS)
