@@ -17,11 +17,12 @@ ONLY: Mapping[str, tuple[Any, str]] = {
     "main_training_function": ("main", "it is of notebooks and TPUs"),
 }
 """Fields that have but one value here, and why."""
+OF_KINDS = {"FSDP": "fsdp_config", "DEEPSPEED": "deepspeed_config"}
+"""What splits something over the processes, and the field that says how."""
 LEFT_OUT = {
     "dynamo_config": "a compiled network is not supported",
     "dynamo_backend": "a compiled network is not supported",
     "fp8_config": "8-bit floats are not supported",
-    "deepspeed_config": "DeepSpeed is not supported; use FSDP 2, which shards the base model too",
     "megatron_lm_config": "Megatron is not supported",
     "parallelism_config": "the processes share the batch, and with FSDP 2 the base model, and nothing else",
     "mpirun_config": "MPI is not supported; use a launcher of its own",
@@ -35,7 +36,7 @@ _EMPTY = (None, False, "no", "NO", "No", [], {}, "", {"dynamo_backend": "NO"}, {
 
 
 def field_rules(table: Mapping[str, Any]) -> list[str]:
-    """Which fields cannot be honoured, each as ``have …``; those of FSDP are not looked at."""
+    """Which fields cannot be honoured, each as ``have …``; those of FSDP and DeepSpeed are not looked at."""
     found = []
     for name, value in table.items():
         if name in LEFT_OUT and value not in _EMPTY:
@@ -43,8 +44,9 @@ def field_rules(table: Mapping[str, Any]) -> list[str]:
         elif name in ONLY and value != ONLY[name][0]:
             only, why = ONLY[name]
             found.append(f"have {name} = {only}, got {show_value(value)}: {why}")
-        elif name not in (*PASSED, *ONLY, *LEFT_OUT, "fsdp_config"):
+        elif name not in (*PASSED, *ONLY, *LEFT_OUT, *OF_KINDS.values()):
             found.append(f"have fields of accelerate's only, got {show_value(name)}")
-    if table["distributed_type"] != "FSDP" and table.get("fsdp_config") not in _EMPTY:
-        found.append(f"have no fsdp_config with distributed_type {table['distributed_type']}; say FSDP")
+    for kind, name in OF_KINDS.items():
+        if table["distributed_type"] != kind and table.get(name) not in _EMPTY:
+            found.append(f"have no {name} with distributed_type {table['distributed_type']}; say {kind}")
     return found

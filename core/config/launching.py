@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from core.config.accelerate_file import PLAIN, field_rules
+from core.config.deepspeed import zero_rules
 from core.config.files import LARGEST
 from core.config.paths import resolve_path
 from core.config.run import RunConfig
@@ -57,8 +58,10 @@ def _rules(table: Mapping[str, Any], config: RunConfig) -> list[str]:
     kind = str(table["distributed_type"])
     if kind == "FSDP":
         found += [*sharding_rules(table), *_sharded_rules(config)]
+    elif kind == "DEEPSPEED":
+        found += zero_rules(table, config)
     elif kind not in PLAIN:
-        found.append(f"have distributed_type FSDP, NO, MULTI_CPU or MULTI_GPU, got {kind}; {_INSTEAD}")
+        found.append(f"have distributed_type FSDP, DEEPSPEED, NO, MULTI_CPU or MULTI_GPU, got {kind}; {_INSTEAD}")
     processes = table.get("num_processes", -1)
     if processes not in (-1, training.num_processes):
         found.append(
@@ -82,4 +85,6 @@ def _sharded_rules(config: RunConfig) -> list[str]:
         found.append("have another distributed_type than FSDP with num_processes = 1; set num_processes to 2 or more")
     if training.mixed_precision == "fp16":
         found.append("have another distributed_type than FSDP with mixed_precision = fp16; use bf16 or no")
+    if config.lora.train_text_encoder:
+        found.append("have another distributed_type than FSDP with train_text_encoder = true; set it to false")
     return found

@@ -39,7 +39,7 @@ class TrainingOptions(Block):
     accelerate_config_path: Text | None = option(
         None,
         "File that accelerate config wrote, for what num_processes does not say, such as several machines; a copy is "
-        "frozen into the run. With FSDP 2 the base model is split over the processes; DeepSpeed is refused.",
+        "frozen into the run. With FSDP 2 the base model is split over the processes.",
         label="Accelerate config",
     )
     gradient_checkpointing: bool = option(

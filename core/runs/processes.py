@@ -59,8 +59,8 @@ def _launcher_words(folder: RunFolder, processes: int) -> list[str]:
         # port 0 is a free one; --multi_gpu is the launcher of several processes, of the CPU too
         return ["--multi_gpu", *count, "--main_process_port", "0", *quiet, *threads]
     kind = str(read_accelerate_file(folder.accelerate_path)["distributed_type"])
-    # FSDP too: the training splits the base model itself, from the run's file, as accelerate does on no CPU
-    several = ["--multi_gpu"] if processes > 1 and kind in ("NO", "MULTI_CPU", "FSDP") else []
+    # FSDP and DeepSpeed too: the training splits by itself, from the run's file, as accelerate does on no CPU
+    several = ["--multi_gpu"] if processes > 1 and kind in ("NO", "MULTI_CPU", "FSDP", "DEEPSPEED") else []
     return ["--config_file", str(folder.accelerate_path), *several, *count, *threads]
 
 

@@ -1,6 +1,7 @@
 """Configuration to parts: the only place where the two meet."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from core.training.batches import BatchStream, Source
 from core.training.candidates import posterior_over
 from core.training.conditions import Conditions
 from core.training.controls import Control
+from core.training.deepspeed import ZeroOptimizer
 from core.training.objective import Objective
 from core.training.optimizers import make_optimizer, try_optimizer
 from core.training.others import PATIENCE
@@ -57,6 +59,7 @@ class Parts:
         probe: what the drift probe is made of.
         manifest: which pictures it is trained on.
         lockstep: of the processes where the network is split over them; else None.
+        zero: the optimizer where DeepSpeed splits its state over the processes; else None.
     """
 
     config: RunConfig
@@ -71,6 +74,7 @@ class Parts:
     probe: "ProbeSet"
     manifest: tuple[Entry, ...]
     lockstep: Lockstep | None = None
+    zero: ZeroOptimizer | None = None
 
     def wait_for_all(self) -> None:
         """Waits until all processes are here, and joins those who still need this one for their forwards."""
@@ -78,6 +82,10 @@ class Parts:
             self.accelerator.wait_for_everyone()
         else:
             self.lockstep.wait()
+
+    def whole_state(self) -> AbstractContextManager:
+        """A context in which the main process has all of the optimizer's state; all of them must enter it."""
+        return nullcontext() if self.zero is None else self.zero.whole()
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator
 
 def build(
     config: RunConfig, class_folder: Path, report: Report, accelerator: Accelerator, control: Control | None = None,
-    sharding: Sharding | None = None,
+    sharding: Sharding | None = None, zero_stage: int = 0,
 ) -> Parts:  # fmt: skip
     """Loads, encodes, adapts and prepares.
 
@@ -138,12 +146,13 @@ def build(
         accelerator: from :func:`make_accelerator`.
         control: from ``core.training.controls.control_of``.
         sharding: how the base model is split over the processes; None: each of them holds all of it.
+        zero_stage: of DeepSpeed, which splits the optimizer's state over the processes; 0 splits nothing.
 
     Raises:
         ConfigError: options that this version or this base model cannot honour, all at once.
         DataError: pictures, captions or the base model cannot be read.
     """
-    _refuse([*check_supported(config), *_sharding_problems(config, sharding)])
+    _refuse(check_supported(config))
     try_optimizer(config.training, accelerator.device)
     instance = instance_items(config)
     report.phase("loading", "loading the base model")
@@ -154,7 +163,7 @@ def build(
     family.pipeline.vae.enable_slicing()  # decoding takes more than a step: picture by picture
     with accelerator.main_process_first():  # the others find class pictures and cached latents on the disk
         found = encode_sources(config, family, instance, class_folder, report, accelerator.device)
-    network, optimizer, scheduler = _adapted(config, family, learning, accelerator, sharding)
+    network, optimizer, scheduler = _adapted(config, family, learning, accelerator, sharding, zero_stage)
     pictures = found.probed
     rollout = config.scheduled_sampling
     options = StepOptions(
@@ -168,15 +177,8 @@ def build(
         config, accelerator, family, network, optimizer, scheduler,
         _stream(config, family, found.buckets, accelerator, control), options,
         Conditions(family, learning, pictures.empty, accelerator), _probe(config, family, pictures), found.manifest,
-        lockstep,
+        lockstep, optimizer.optimizer if zero_stage > 0 else None,
     )  # fmt: skip
-
-
-def _sharding_problems(config: RunConfig, sharding: Sharding | None) -> list[Problem]:
-    if sharding is None or not config.lora.train_text_encoder:
-        return []
-    rule = "train_text_encoder must be false where FSDP splits the base model over the processes, got true"
-    return [Problem("train_text_encoder", rule)]
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -239,8 +241,9 @@ def _lockstep(family: Family, found: Pictures, device: torch.device) -> Lockstep
 
 
 def _adapted(
-    config: RunConfig, family: Family, encoders: Encoders, accelerator: Accelerator, sharding: Sharding | None
-) -> tuple[nn.Module, Any, Any]:
+    config: RunConfig, family: Family, encoders: Encoders, accelerator: Accelerator, sharding: Sharding | None,
+    zero_stage: int,
+) -> tuple[nn.Module, Any, Any]:  # fmt: skip
     training, lora = config.training, config.lora
     parameters = add_adapter(
         family.network, targets=family.lora_targets(lora.lora_targets), rank=lora.rank, alpha=lora.lora_alpha,
@@ -261,7 +264,14 @@ def _adapted(
     family.network.train()
     if sharding is not None:
         shard(family.network, sharding, accelerator.device)
-    optimizer = make_optimizer(training, parameters, told)
+    optimizer: torch.optim.Optimizer
+    if zero_stage == 0:
+        optimizer = make_optimizer(training, parameters, told)
+    else:
+        family.network.to(accelerator.device)  # type: ignore[arg-type]
+        optimizer = ZeroOptimizer(
+            partial(make_optimizer, training), parameters, zero_stage, training.max_grad_norm, accelerator.device
+        )
     try:
         scheduler = get_scheduler(
             training.lr_scheduler, optimizer, num_warmup_steps=training.lr_warmup_steps,
@@ -270,9 +280,9 @@ def _adapted(
     except ValueError as error:  # polynomial ends at 1e-7
         rule = f"learning_rate must suit lr_scheduler = {training.lr_scheduler}, got {training.learning_rate}: {error}"
         raise ConfigError([Problem("learning_rate", rule)]) from error
-    if sharding is None:
+    if sharding is None and zero_stage == 0:
         network = accelerator.prepare_model(family.network)
-    else:  # it is where it belongs, and gradients meet by ``sharding.meet``
+    else:  # it is where it belongs, and gradients meet by ``sharding.meet`` or DeepSpeed
         network = accelerator.prepare_model(family.network, device_placement=False, evaluation_mode=True)
     return network, accelerator.prepare_optimizer(optimizer), scheduler
 

@@ -78,11 +78,12 @@ def _save(loop: Loop) -> str:
         return "no step is taken yet, so there is nothing to save"
     problem = ""
     if loop.saved != loop.step:
-        if loop.main:
-            try:
-                loop.write_checkpoint()
-            except RunError as error:
-                problem = str(error)
+        with loop.parts.whole_state():
+            if loop.main:
+                try:
+                    loop.write_checkpoint()
+                except RunError as error:
+                    problem = str(error)
         if _from_main(loop, int(not problem)):
             loop.saved = loop.step
     return f"step {loop.step} could not be saved: {problem}" if problem else f"step {loop.step} is saved"

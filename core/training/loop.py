@@ -64,6 +64,8 @@ class Loop:
         load_checkpoint(
             checkpoint, network, parts.optimizer, parts.scheduler, parts.conditions.encoders, parts.accelerator.scaler
         )
+        if parts.zero is not None:
+            parts.zero.spread()
         self.step = self.saved = checkpoint.step
         self.validated = self.step if was_validated(parts, self.folder, self.step) else -1
         if self.main:
@@ -141,15 +143,11 @@ class Loop:
                 if parts.lockstep is not None:
                     parts.lockstep.wait()  # in mode visited others may have deeper states
                 if accelerator.sync_gradients:
-                    parts.conditions.meet()
-                    parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
-                    if parts.lockstep is not None:
-                        meet(parameters)
-                    norm = accelerator.clip_grad_norm_(parameters, config.training.max_grad_norm)
-                    grad_norm = float(norm) if norm is not None else math.nan
+                    grad_norm = self._clipped()
                 parts.optimizer.step()
                 parts.optimizer.zero_grad()
             outcomes.append(outcome)
+        grad_norm = grad_norm if parts.zero is None else parts.zero.grad_norm
         rate = parts.scheduler.get_last_lr()[0]
         parts.scheduler.step()
         self.step += 1
@@ -157,6 +155,22 @@ class Loop:
         self.elapsed += seconds
         self._record(outcomes, rate, grad_norm, probability, seconds)
         self.report.step(self.step, self.total)
+
+    def _clipped(self) -> float:
+        """Averages the gradients over the processes where nobody else does, and clips them.
+
+        Returns:
+            Their norm before; not a number where DeepSpeed does all this in its step.
+        """
+        parts, accelerator = self.parts, self.parts.accelerator
+        parts.conditions.meet()
+        if parts.zero is not None:
+            return math.nan
+        parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
+        if parts.lockstep is not None:
+            meet(parameters)
+        norm = accelerator.clip_grad_norm_(parameters, parts.config.training.max_grad_norm)
+        return float(norm) if norm is not None else math.nan
 
     def _record(
         self, outcomes: list[StepOutcome], rate: float, grad_norm: float, probability: float, seconds: float
@@ -188,13 +202,14 @@ class Loop:
         Raises:
             RunError: a number in it is not finite, or the disk does not take it.
         """
-        if self.main:
-            self.write_checkpoint()
+        with self.parts.whole_state():
+            if self.main:
+                self.write_checkpoint()
         self.saved = self.step
         self.parts.wait_for_all()
 
     def write_checkpoint(self) -> None:
-        """Writes a checkpoint, on the main process alone.
+        """Writes a checkpoint, on the main process alone, which has the whole state.
 
         Raises:
             RunError: a number in it is not finite, or the disk does not take it.

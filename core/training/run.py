@@ -6,6 +6,7 @@ from contextlib import closing
 
 import psutil
 
+from core.config.deepspeed import zero_stage_of
 from core.config.launching import read_accelerate_file
 from core.config.run import RunConfig
 from core.config.sharding import Sharding, sharding_of
@@ -81,7 +82,7 @@ def _check_start(folder: RunFolder, resume: bool) -> None:
 
 def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resume: bool) -> None:
     config = folder.config()
-    control, sharding = control_of(config, folder), _sharding_of(folder)
+    control, (sharding, zero_stage) = control_of(config, folder), _split_of(folder)
     _refuse_launcher()
     checkpoint = latest_checkpoint(folder) if resume else None
     accelerator = make_accelerator(config, folder.logs_dir)
@@ -90,15 +91,15 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
         write_environment(folder, accelerator, resumed=checkpoint is not None)
     if status is not None:
         status.update(total=config.training.max_train_steps)
-    parts = build(config, workspace_of(folder.path).root / "class_images", report, accelerator, control, sharding)
+    class_images = workspace_of(folder.path).root / "class_images"
+    parts = build(config, class_images, report, accelerator, control, sharding, zero_stage)
     if checkpoint is not None:
         check_manifest(folder, parts.manifest)
     elif accelerator.is_main_process:
         write_manifest(folder, parts.manifest)
     if config.scheduled_sampling.enabled and checkpoint is None:
         _predict_cost(folder, parts, report)
-    if sharding is not None:
-        _say_sharding(folder, parts)
+    _say_split(folder, parts)
     loop = Loop(folder, parts, report)
     if checkpoint is None:
         loop.begin_anew()
@@ -113,9 +114,12 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
         status.finish("done", message=f"{loop.step} steps, adapter saved")
 
 
-def _sharding_of(folder: RunFolder) -> Sharding | None:
-    """How the base model is split over the processes, from the file that was frozen into the run."""
-    return None if is_missing(folder.accelerate_path) else sharding_of(read_accelerate_file(folder.accelerate_path))
+def _split_of(folder: RunFolder) -> tuple[Sharding | None, int]:
+    """How the base model is split over the processes, and the stage of DeepSpeed, from the run's own frozen file."""
+    if is_missing(folder.accelerate_path):
+        return None, 0
+    table = read_accelerate_file(folder.accelerate_path)
+    return sharding_of(table), zero_stage_of(table)
 
 
 def _refuse_launcher(environment: Mapping[str, str] = os.environ) -> None:
@@ -143,11 +147,19 @@ def _check_processes(config: RunConfig, folder: RunFolder, processes: int) -> No
         raise ConfigError(problems)
 
 
-def _say_sharding(folder: RunFolder, parts: Parts) -> None:
+def _say_split(folder: RunFolder, parts: Parts) -> None:
+    """What lies in each process, where something is split over them."""
+    processes = f"split over {parts.accelerator.num_processes} processes"
+    if parts.lockstep is not None:
+        own, whole = held(parts.family.network)
+        text = f"the base model is {processes}: {own} of {whole} weights in each"
+    elif parts.zero is not None:
+        own, whole = parts.zero.held()
+        text = f"the optimizer's state is {processes} by DeepSpeed: {own} of {whole} numbers in each"
+    else:
+        return
     if not parts.accelerator.is_main_process:
         return
-    own, whole = held(parts.family.network)
-    text = f"the base model is split over {parts.accelerator.num_processes} processes: {own} of {whole} weights in each"
     record_event(folder.events_path, "sharding", text, own=own, whole=whole)
     print(text, flush=True)
 

@@ -20,8 +20,6 @@ from core.runs import journal
 from core.runs.folder import RunFolder
 from core.runs.status import read_status
 from core.training.adapter import add_adapter
-from core.training.build import build, make_accelerator
-from core.training.report import Report
 from core.training.sharding import shard
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -184,10 +182,3 @@ def test_a_checkpoint_belongs_to_no_number_of_processes(one_thread, config, runs
     sharded(two, "resume")
     assert apart(straight, adapter(one)) < 1e-4
     assert apart(straight, adapter(two)) < 1e-4
-
-
-def test_text_encoders_are_not_trained_beside_a_base_model_that_is_split(one_thread, config, runs_dir):
-    own = config(train_text_encoder=True)
-    report = Report(RunFolder(runs_dir), None)
-    with pytest.raises(ConfigError, match="train_text_encoder must be false where FSDP splits the base model"):
-        build(own, runs_dir, report, make_accelerator(own), sharding=Sharding())
