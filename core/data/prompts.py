@@ -12,9 +12,12 @@ USUALLY_READ = 77 - _ENDS
 """Tokens that CLIP's text encoders take without start and end (Radford et al. 2021)."""
 LATER_ENCODERS = ("text_encoder_2", "text_encoder_3")
 T5_TOKENS = 256
-"""That a T5 encoder beside CLIP's surely takes; some families give it more."""
-T5_FAMILIES = ("sd3", "flux")
-"""Whose base models have one as a rule."""
+"""That a T5 encoder beside CLIP's is given by its pipeline."""
+GUIDED_TOKENS = 512
+"""The same for a FLUX.1 with a guidance embedding."""
+T5_FAMILIES = {"sd3": T5_TOKENS, "flux": GUIDED_TOKENS}
+"""Whose base models have one as a rule, and the most that it is given."""
+NETWORK_CONFIG = Path("transformer", "config.json")
 MOST_TOKENS = 4096
 TOKENIZER_CONFIG = Path("tokenizer", "tokenizer_config.json")
 _PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\w\s]|_)+", re.IGNORECASE)
@@ -30,10 +33,11 @@ def tokens_read(base: Path | None, family: str = "stable_diffusion") -> int:
         family: of a model that is not here.
     """
     if base is None and family in T5_FAMILIES:
-        return T5_TOKENS - 1
+        return T5_FAMILIES[family] - 1  # its end
     configs = [] if base is None else [_table(base / name / "config.json") for name in LATER_ENCODERS]
     if any(config.get("model_type") == "t5" for config in configs):
-        return T5_TOKENS - 1  # its end
+        is_guided = base is not None and _table(base / NETWORK_CONFIG).get("guidance_embeds") is True
+        return (GUIDED_TOKENS if is_guided else T5_TOKENS) - 1
     length = None if base is None else _length(base / TOKENIZER_CONFIG)
     return USUALLY_READ if length is None else length - _ENDS
 

@@ -164,4 +164,4 @@ def test_a_base_model_that_does_not_say_how_much_it_reads_reads_what_is_usual(tm
 
 def test_of_a_model_that_is_not_here_the_family_says_how_much_it_reads():
     assert tokens_read(None, "sdxl") == USUALLY_READ
-    assert tokens_read(None, "sd3") == tokens_read(None, "flux") == 255
+    assert (tokens_read(None, "sd3"), tokens_read(None, "flux")) == (255, 511)

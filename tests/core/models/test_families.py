@@ -191,8 +191,19 @@ def test_sd3_without_its_third_encoder_reads_zeros_in_its_place(tmp_path):
 
 
 def test_a_prompt_is_read_as_far_as_the_t5_encoder_reads_it(family_bases, tmp_path):
-    assert tokens_read(family_bases["sd3"]) == tokens_read(family_bases["flux"]) == 255
+    schnell = save_flux(tmp_path / "schnell", guided=False)
+    assert [tokens_read(base) for base in (family_bases["sd3"], family_bases["flux"], schnell)] == [255, 511, 255]
     assert tokens_read(save_sd3(tmp_path / "sd3", with_t5=False)) == tokens_read(family_bases["sdxl"]) == 22
+
+
+@pytest.mark.parametrize(("guided", "most"), [(True, 511), (False, 255)])
+def test_flux_reads_as_much_of_a_prompt_as_is_told(tmp_path, guided, most):
+    base = save_flux(tmp_path / "flux", guided=guided)
+    family, letters = CLASSES["flux"].load(str(base)), "a" * (most - 1)  # and the blank that T5 begins with
+    assert tokens_read(base) == most
+    one, other, beyond = family.encode_prompts([letters, f"{letters[:-1]}b", f"{letters}b"])
+    assert not torch.equal(one, other)
+    assert torch.equal(one, beyond)
 
 
 def test_flux_is_told_its_guidance(family_bases):
