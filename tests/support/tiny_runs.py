@@ -1,5 +1,6 @@
 """Runs of a tiny random base model in this process. Import the fixtures into a conftest or a test module."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -140,6 +141,13 @@ def run(folder: RunFolder, *, resume: bool = False) -> None:
     """Trains as a process of its own would."""
     reset_accelerate()
     train(folder, resume=resume)
+
+
+def resume_from_the_middle(folder: RunFolder) -> None:
+    """Takes the end of a finished run of three steps away and lets it go on from the second, which it kept."""
+    shutil.rmtree(folder.adapter_dir)
+    shutil.rmtree(folder.checkpoints_dir / "step-000003")
+    run(folder, resume=True)
 
 
 def adapter(folder: RunFolder) -> dict[str, torch.Tensor]:

@@ -1,13 +1,11 @@
 """Each family's preset from the command line to a LoRA that a fresh diffusers pipeline reads."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
 from diffusers import FluxPipeline, StableDiffusion3Pipeline, StableDiffusionXLPipeline
 from tiny_families import CLASSES, save_flux
-from tiny_runs import ADAPTER, ROLLOUT, SIDE, adapter, metrics, reset_accelerate, run, same_bits
+from tiny_runs import ADAPTER, ROLLOUT, SIDE, adapter, metrics, reset_accelerate, resume_from_the_middle, run, same_bits
 
 from core.errors import ConfigError
 from core.models.lora_file import read_lora
@@ -86,9 +84,7 @@ def test_a_resumed_run_ends_as_one_that_went_through(family, family_bases, confi
     whole = RunFolder.create(runs_dir, "run", config(**base, checkpointing_steps=2))
     run(whole)
     first = adapter(whole)
-    shutil.rmtree(whole.adapter_dir)
-    shutil.rmtree(whole.checkpoints_dir / "step-000003")
-    run(whole, resume=True)
+    resume_from_the_middle(whole)
     assert same_bits(adapter(whole), first)
 
 

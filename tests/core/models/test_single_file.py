@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from single_files import save_single_file
 from tiny_checkpoint import save_checkpoint
-from tiny_runs import ADAPTER, ROLLOUT, adapter, run, same_bits
+from tiny_runs import ADAPTER, ROLLOUT, adapter, resume_from_the_middle, run, same_bits
 
 from core.config.paths import base_label
 from core.errors import ConfigError, DataError
@@ -218,9 +218,7 @@ def test_a_training_and_its_resume_end_as_those_of_the_folder(config, bases, fil
     run(single)
     assert same_bits(adapter(single), adapter(plain))
     assert sorted((path, path.stat().st_mtime_ns) for path in drawn.rglob("*.png")) == before
-    shutil.rmtree(single.adapter_dir)
-    shutil.rmtree(single.checkpoints_dir / "step-000003")
-    run(single, resume=True)
+    resume_from_the_middle(single)
     assert same_bits(adapter(single), adapter(plain))
     assert (single.adapter_dir / ADAPTER).is_file()
     source = source_of(single, "cats", load(file, bases["v_prediction"]))

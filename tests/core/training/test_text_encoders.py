@@ -1,7 +1,6 @@
 """Text encoders that learn beside the network: they tell what they say now, and learn through what they tell."""
 
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -13,7 +12,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from tiny_families import family_bases
-from tiny_runs import ROLLOUT, SIDE, adapter, metrics, reset_accelerate, run, same_bits
+from tiny_runs import ROLLOUT, SIDE, adapter, metrics, reset_accelerate, resume_from_the_middle, run, same_bits
 
 from core.errors import ConfigError
 from core.models.lora_file import read_lora
@@ -186,9 +185,7 @@ def test_a_resumed_run_ends_as_one_that_went_through(family, of, runs_dir):
     whole = RunFolder.create(runs_dir, "run", of(family, checkpointing_steps=2, text_encoder_lr=3e-3, **ROLLOUT))
     run(whole)
     first = adapter(whole)
-    shutil.rmtree(whole.adapter_dir)
-    shutil.rmtree(whole.checkpoints_dir / "step-000003")
-    run(whole, resume=True)
+    resume_from_the_middle(whole)
     assert same_bits(adapter(whole), first)
 
 
