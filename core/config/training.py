@@ -103,8 +103,9 @@ class TrainingOptions(Block):
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = option(
         "no",
-        "Number format of the frozen network and of its forwards: no is float32; bf16 and fp16 halve its memory and "
-        "need a device that has them. The LoRA, its optimizer and the rollout's states stay in float32.",
+        "Number format of the frozen network, of the text encoders' linear layers, and of their forwards: no is "
+        "float32; bf16 and fp16 halve their memory and need a device that has them. The LoRA, its optimizer and the "
+        "rollout's states stay in float32.",
         label="Mixed precision",
     )
     seed: int = option(
