@@ -99,7 +99,7 @@ def _train(folder: RunFolder, report: Report, status: StatusWriter | None, resum
         write_manifest(folder, parts.manifest)
     if config.scheduled_sampling.enabled and checkpoint is None:
         _predict_cost(folder, parts, report)
-    _say_split(folder, parts)
+    _say_split(folder, parts, sharding)
     loop = Loop(folder, parts, report)
     if checkpoint is None:
         loop.begin_anew()
@@ -147,12 +147,13 @@ def _check_processes(config: RunConfig, folder: RunFolder, processes: int) -> No
         raise ConfigError(problems)
 
 
-def _say_split(folder: RunFolder, parts: Parts) -> None:
+def _say_split(folder: RunFolder, parts: Parts, sharding: Sharding | None) -> None:
     """What lies in each process, where something is split over them."""
     processes = f"split over {parts.accelerator.num_processes} processes"
-    if parts.lockstep is not None:
+    if sharding is not None:
         own, whole = held(parts.family.network)
-        text = f"the base model is {processes}: {own} of {whole} weights in each"
+        by = "; FSDP 1 is run by FSDP 2's means" if sharding.version == 1 else ""
+        text = f"the base model is {processes}: {own} of {whole} weights in each{by}"
     elif parts.zero is not None:
         own, whole = parts.zero.held()
         text = f"the optimizer's state is {processes} by DeepSpeed: {own} of {whole} numbers in each"

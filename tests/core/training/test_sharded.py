@@ -35,6 +35,16 @@ fsdp_config:
   fsdp_cpu_ram_efficient_loading: false
   fsdp_state_dict_type: FULL_STATE_DICT
 """
+FILE_1 = """\
+distributed_type: FSDP
+num_processes: 2
+fsdp_config:
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_backward_prefetch: BACKWARD_PRE
+  fsdp_sharding_strategy: SHARD_GRAD_OP
+  fsdp_sync_module_states: true
+  fsdp_use_orig_params: false
+"""
 
 
 @pytest.fixture
@@ -159,6 +169,21 @@ def test_two_processes_with_half_of_the_base_each_train_what_one_does(
     assert apart(adapter(one), adapter(two)) < 1e-4
     probes = [journal.read_all(folder.drift_path) for folder in (one, two)]
     assert [row["m1"] for row in probes[0]] == [pytest.approx(row["m1"], rel=1e-3) for row in probes[1]]
+
+
+@pytest.mark.faults
+def test_a_file_of_version_1_is_run_by_version_2(one_thread, config, runs_dir, tmp_path):
+    (tmp_path / "fsdp_1.yaml").write_text(FILE_1)
+    given = {**ROLLOUT, "adam_epsilon": 1.0, "adam_weight_decay": 0.0, "learning_rate": 0.1, f"{PREFIX}mode": "visited"}
+    one = RunFolder.create(runs_dir, "one", config(train_batch_size=4, **given))
+    run(one)
+    shared = {"train_batch_size": 2, "num_processes": 2, "accelerate_config_path": str(tmp_path / "fsdp_1.yaml")}
+    two = RunFolder.create(runs_dir, "two", config(**shared, **given))
+    sharded(two)
+    assert apart(adapter(one), adapter(two)) < 1e-4
+    (said,) = [row for row in journal.read_all(two.events_path) if row["kind"] == "sharding"]
+    assert said["own"] < 0.6 * said["whole"]
+    assert "FSDP 1 is run by FSDP 2" in said["text"]
 
 
 @pytest.mark.faults
