@@ -83,11 +83,11 @@ def _measure(space, arms) -> None:
     missing = {measurement_key(arm.config): arm for arm in arms if find_measurement(space.root, arm.config) is None}
     if not missing:
         return
-    from core.training.forecasting import measure_here
+    from core.runs.measuring import measure_apart
 
     for place, arm in enumerate(missing.values(), 1):
         print(f"measuring {place} of {len(missing)}: {arm.arm}", flush=True)
-        measure_here(arm.config, space)
+        measure_apart(space.root, arm.config)
 
 
 def _lines(config, known, seeds: int) -> list[str]:

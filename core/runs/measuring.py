@@ -1,19 +1,21 @@
 """Measuring a training in a process of its own, which outlives the page that asked for it."""
 
 import contextlib
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from core.config.paths import PROJECT_ROOT
 from core.config.run import RunConfig
 from core.config.saved import save_config
 from core.errors import RunError
 from core.runs.background import start_in_background
 from core.runs.files import is_missing, make_folder
 from core.runs.folder import RunFolder
-from core.runs.launch import Child, record_end
+from core.runs.launch import Child, child_environment, record_end
 from core.runs.lock import starting
 from core.runs.measurement import find_measurement, measurement_path
 from core.runs.status import State, derive_state, read_status, write_status
@@ -35,8 +37,27 @@ def start_measurement(root: Path, config: RunConfig, command: Sequence[str] | No
         make_folder(folder.path)
         save_config(config, folder.config_path)
         folder.log_path.unlink(missing_ok=True)  # an older error must not be taken for this one's
-        argv = [sys.executable, "-m", "core", "forecast", str(folder.config_path), "--workspace", str(root)]
-        start_in_background(root, "a measurement", folder, argv if command is None else command, _reap)
+        argv = _command(root, folder) if command is None else command
+        start_in_background(root, "a measurement", folder, argv, _reap)
+
+
+def measure_apart(root: Path, config: RunConfig) -> None:
+    """Runs ``python -m core forecast`` for a config and waits for its end: one process measures one precision only.
+
+    Raises:
+        RunError: If it failed, after its own words on the terminal, or something cannot be written.
+    """
+    folder = measuring_folder(root, config)
+    make_folder(folder.path)
+    save_config(config, folder.config_path)
+    environment = child_environment()
+    done = subprocess.run(_command(root, folder), stdout=subprocess.DEVNULL, env=environment, cwd=PROJECT_ROOT)
+    if done.returncode != 0:
+        raise RunError(f"the measurement must end well, got exit code {done.returncode}; see what it says above")
+
+
+def _command(root: Path, folder: RunFolder) -> list[str]:
+    return [sys.executable, "-m", "core", "forecast", str(folder.config_path), "--workspace", str(root)]
 
 
 def measuring_folder(root: Path, config: RunConfig) -> RunFolder:

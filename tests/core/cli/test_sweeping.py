@@ -1,5 +1,6 @@
 """``python -m core sweep``: what is said before training, what a cap refuses, and what is trained."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,15 +99,33 @@ def test_a_sweep_that_fits_in_part_trains_that_part_when_asked_to(typed, workspa
 def test_with_a_cap_only_what_was_never_measured_is_measured(typed, workspace, measured, monkeypatch):
     asked = []
 
-    def stand_in(config, space):
+    def stand_in(root, config):
         asked.append(config.lora.rank)
         calibration = Calibration(0.01, 0.02, 0.05, 0.1, 0.05, 0.1, 0.01)
-        keep_measurement(space.root, config, Measurement(Facts("v_prediction", 999, (1.0, 500.0)), calibration, "cpu"))
+        keep_measurement(root, config, Measurement(Facts("v_prediction", 999, (1.0, 500.0)), calibration, "cpu"))
 
-    monkeypatch.setattr("core.training.forecasting.measure_here", stand_in)
+    monkeypatch.setattr("core.runs.measuring.measure_apart", stand_in)
     code, _, err = typed("sweep", "demo", "--over", "rank=2,3", "--over", f"{K}=1,3", "--max-minutes", "999", "--plan")
     assert (code, err) == (0, [])
     assert asked == [2, 3]
+
+
+def test_each_kind_is_measured_in_a_process_of_its_own(typed, workspace, monkeypatch):
+    """One process has one precision for all that it trains."""
+    begun = []
+    monkeypatch.setattr("core.runs.measuring._command", lambda root, folder: [sys.executable, "-c", "pass"])
+    plain = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *words, **more: (begun.append(words), plain(*words, **more))[1])
+    typed("sweep", "demo", "--over", "mixed_precision=no,bf16", "--max-minutes", "999", "--plan")
+    assert len(begun) == 2
+
+
+def test_a_measurement_that_fails_ends_the_sweep_before_anything_is_made(typed, workspace, monkeypatch):
+    monkeypatch.setattr("core.runs.measuring._command", lambda root, folder: [sys.executable, "-c", "exit(3)"])
+    code, _, err = typed("sweep", "demo", "--over", f"{K}=1,3", "--max-minutes", "999")
+    assert code == 1
+    assert "the measurement must end well, got exit code 3" in err[0]
+    assert list_experiments(workspace) == []
 
 
 def test_a_sweep_can_wait_in_the_queue(typed, workspace, monkeypatch):
