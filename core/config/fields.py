@@ -1,6 +1,5 @@
 """What every block of options shares: strictness, the declaration of one option, and its flat name."""
 
-import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -57,11 +56,6 @@ def flat_values(config: BaseModel) -> dict[str, Any]:
 def _tuple_of(value: Any) -> Any:
     """Lists are what TOML, JSON and forms have where the configuration keeps a tuple."""
     return tuple(value) if isinstance(value, list) else value
-
-
-def is_blank(text: str) -> bool:
-    """Whether a text is refused where ``Text`` is asked for."""
-    return re.match(NOT_BLANK, text) is None
 
 
 Text = Annotated[str, Field(pattern=NOT_BLANK)]

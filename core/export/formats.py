@@ -71,8 +71,3 @@ def format_problem(name: str, family: str) -> Problem | None:
     can = " or ".join(sorted(found.families))
     rule = f"--format must be {name} only for the family {can}, got a run of the family {family}; {found.instead}"
     return Problem("--format", rule)
-
-
-def formats_of(family: str) -> tuple[Format, ...]:
-    """The formats that a family can have."""
-    return tuple(found for found in FORMATS.values() if format_problem(found.name, family) is None)

@@ -14,7 +14,7 @@ from tiny_runs import run as train
 
 from core.export.check import ask, compare, put_on
 from core.export.export import _question, export_run
-from core.export.formats import FORMATS, formats_of
+from core.export.formats import FORMATS, format_problem
 from core.models.lora_file import read_lora
 from core.models.lora_fit import load_lora
 from core.runs.exported import read_exported
@@ -46,6 +46,10 @@ for place in range(2, len(sys.argv), 2):
                       generator=torch.Generator().manual_seed(1)).images)
 torch.save(drawn, sys.argv[1])
 """
+
+
+def formats_of(family):
+    return [format for format in FORMATS.values() if format_problem(format.name, family) is None]
 
 
 @pytest.fixture(scope="module")
