@@ -121,6 +121,9 @@ def _write_simpletuner(config, kept, out: Path | None) -> None:
         print(texts[0], end="")
     else:
         beside = out.parent / made.backends_name
+        if beside == out:
+            rule = "--out must be another file than the list of data sets, which data_backend_config names"
+            raise ConfigError([Problem("--out", f"{rule}, got {str(out)!r} for both")])
         write_text(out, texts[0])
         write_text(beside, texts[1])
         print(f"written: {out} and {beside}, the data sets that data_backend_config names")

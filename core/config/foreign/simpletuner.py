@@ -17,6 +17,7 @@ from core.config.foreign.simpletuner_data import (
     backend_findings,
     backends_of,
     has_masks,
+    lost_of,
     read_backends,
     subject_of,
 )
@@ -24,11 +25,13 @@ from core.config.foreign.simpletuner_keys import MARKS, SIMPLETUNER_KEYS
 from core.config.foreign.simpletuner_rollout import FLOW_FAMILIES, OLDER_FAMILIES, PREFIX, ramp_there
 from core.config.foreign.source import Imported, Reader, Source
 from core.config.foreign.values import without_secrets
+from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.config.spec import option_specs
 from core.models.guidance import GUIDANCE
 
 BACKENDS = "backends"
+OWN_NAME = "config.json"
 FAMILY_NAMES = {"stable_diffusion": "sd1x", "sdxl": "sdxl", "sd3": "sd3", "flux": "flux"}
 OPTIMIZER_NAMES = {"adamw": "adamw", "adamw_8bit": "bnb-adamw8bit", "prodigy": "prodigy"}
 TARGETS = {"attention": "all", "attention+feed_forward": "all+ffs", "all": "all+ffs"}
@@ -155,16 +158,22 @@ def write(config: RunConfig, kept: Mapping[str, Any], files: Mapping[str, Any]) 
     usual |= {"flow_schedule_shift": 0} if flat["family"] in FLOW_FAMILIES else {}  # left out, timesteps are shifted
     table |= {name: value for name, value in {**usual, PLACE: place}.items() if name not in named}
     ramp = ramp_there({name: _value_there(name, name, flat) for name in ROLLOUT})
-    backends, place = files.get(BACKENDS), str(table[named.get(PLACE, PLACE)])
+    backends, spelt = files.get(BACKENDS), named.get(PLACE, PLACE)
+    if _name_in(table[spelt]) in ("", OWN_NAME):  # it would lie where the config itself does
+        table[spelt] = place
     made = backends_of(flat, backends if isinstance(backends, list) else [])
     return Exported(
         config=table,
         backends=made,
-        backends_name=re.split(r"[/\\]", place)[-1] or FILE_NAME,
-        losses=tuple(_losses(config, flat, masks=has_masks(made))),
+        backends_name=_name_in(table[spelt]),
+        losses=(*_losses(config, flat, masks=has_masks(made)), *lost_of(resolve_path(flat["instance_data_dir"]), made)),
         ramp=ramp,
         ramps=ramp_rows(ramp, config.scheduled_sampling, config.training.max_train_steps),
     )
+
+
+def _name_in(place: Any) -> str:
+    return re.split(r"[/\\]", str(place))[-1]
 
 
 def _again(kept: Mapping[str, Any], flat: Mapping[str, Any]) -> dict[str, Any]:

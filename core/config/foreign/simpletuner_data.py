@@ -1,17 +1,22 @@
 """SimpleTuner's list of data sets (``multidatabackend.json``): the first one with pictures is the subject's here."""
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.config.files import parse_any_json, read_text
 from core.config.foreign.buckets import sizes_of_area, sizes_of_shapes, written
+from core.config.foreign.epochs import MOST_FILES
 from core.config.foreign.mapping import as_number, quoted
 from core.config.foreign.report import Finding
 from core.config.foreign.source import Source
 from core.config.foreign.values import number_of, plain, switch_of
 from core.data.buckets import parse_buckets
+from core.data.captions import CAPTION_SUFFIXES
+from core.data.groups import kohya_group
+from core.data.metadata import METADATA_NAME
 
 PLACE = "data_backend_config"
 FILE_NAME = "multidatabackend.json"
@@ -182,6 +187,27 @@ def backends_of(flat: Mapping[str, Any], kept: Sequence[Mapping[str, Any]]) -> l
     if switch_of(entry.get("crop", False)):
         entry["crop_style"] = "center" if flat["center_crop"] else "random"
     return backends
+
+
+def lost_of(folder: Path, backends: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences about what is read of a data folder here and not there.
+
+    Args:
+        folder: The subject's pictures; nothing is said of one that is not here.
+        backends: The list of data sets, with the subject in it.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [Path(entry.path) for _, entry in zip(range(MOST_FILES), entries, strict=False)]
+    except (OSError, ValueError):
+        return []
+    chosen, lost = subject_of(backends), []
+    if any(path.is_dir() and kohya_group(path) is not None for path in found):
+        lost.append("folders named N_prompt have no repeats and no prompt of their own there")
+    told = any(path.suffix.lower() in CAPTION_SUFFIXES or path.name == METADATA_NAME for path in found)
+    if told and chosen is not None and backends[chosen].get("caption_strategy") != "textfile":
+        lost.append("captions beside the pictures are not read there: set caption_strategy = textfile in its data sets")
+    return lost
 
 
 def _buckets_of(entry: Mapping[str, Any]) -> Any:

@@ -95,6 +95,13 @@ def test_a_preset_goes_out_too_and_what_cannot_be_said_is_told(typed):
     assert json.loads("\n".join(out)) == load_preset("demo").config.model_dump(mode="json")
 
 
+def test_the_list_of_data_sets_never_takes_the_place_of_the_config(typed, tmp_path):
+    out = tmp_path / "multidatabackend.json"
+    code, _, err = typed("config", "demo", "--as", "simpletuner", "--out", str(out))
+    assert (code, out.exists()) == (2, False)
+    assert "--out must be another file than the list of data sets" in "\n".join(err)
+
+
 def test_what_was_kept_is_frozen_into_every_run(typed, tmp_path):
     typed("import", SIMPLETUNER, "--out", str(tmp_path / "mine.json"))
     kept = read_kept(tmp_path / "mine.json")

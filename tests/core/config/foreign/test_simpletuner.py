@@ -81,6 +81,27 @@ def test_what_it_cannot_say_is_told_on_the_way_out():
     assert "stride" not in losses
 
 
+def test_a_list_of_data_sets_that_is_called_as_the_config_gets_a_name_of_its_own():
+    imported = taken(data_backend_config="config/config.json")
+    made = write(imported.config(), imported.kept, imported.files)
+    assert made.config["data_backend_config"] == "config/multidatabackend.json"
+    assert made.backends_name == "multidatabackend.json"
+
+
+def test_what_of_the_data_folder_is_read_here_alone_is_told(tmp_path):
+    def losses(**keys):
+        return " ".join(write(taken(instance_data_dir=str(tmp_path)).config(), {}, keys).losses)
+
+    (tmp_path / "a.png").touch()
+    assert "there" not in losses()
+    (tmp_path / "a.txt").touch()
+    assert "captions beside the pictures are not read there" in losses()
+    read = {"backends": [{"id": "cat", "instance_data_dir": "x", "caption_strategy": "textfile"}]}
+    assert "captions" not in losses(**read)
+    (tmp_path / "10_sks cat").mkdir()
+    assert "folders named N_prompt have no repeats" in losses(**read)
+
+
 def test_numbers_and_switches_may_be_text_and_names_may_have_dashes():
     plain = taken(lora_rank=4, learning_rate=2e-4, gradient_checkpointing=False, seed=9, max_train_steps=30)
     spelt = taken(
