@@ -109,6 +109,12 @@ def _seen(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii") if unseen else character
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says first, or what it is where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def reason_of(error: OSError) -> str:
     """Why the operating system refused, in its own words and in the middle of a sentence.
 

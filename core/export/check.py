@@ -5,20 +5,19 @@ counts is how far the export is from the adapter, over how far the adapter is fr
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from diffusers.utils import logging as diffusers_logging
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.errors import RunError
+from core.errors import RunError, first_line
 from core.export.formats import FORMATS
 from core.models.family import Family
+from core.models.lora_fit import parts_of, quiet
 from core.models.saving import NETWORKS
 from core.noise.denoiser import evaluation_mode
 from core.runs.exported import Agreement
@@ -32,7 +31,6 @@ ROUNDING = MappingProxyType({"network": 1e-6, "picture": 1e-3})
 """What two ways to compute the same may differ by, as a share of the base model's own answer."""
 SHARES = (0.9, 0.5, 0.1)
 """Timesteps that the network is asked at, as shares of the noise schedule."""
-PARTS = ("unet", "transformer", "text_encoder", "text_encoder_2")
 OnStep = Callable[[], None]
 
 
@@ -62,12 +60,6 @@ class Answer:
 
     network: Tensor
     picture: Tensor
-
-
-def parts_of(family: Family) -> dict[str, nn.Module]:
-    """The parts of a pipeline that can take a LoRA, under the names that files have for them."""
-    found = {name: getattr(family.pipeline, name, None) for name in PARTS}
-    return {name: part for name, part in found.items() if isinstance(part, nn.Module)}
 
 
 def ask(family: Family, question: Question, on_step: OnStep) -> Answer:
@@ -109,7 +101,7 @@ def put_on(family: Family, format: str, folder: Path, name: str) -> None:
         except (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError) as error:
             if is_out_of_memory(error):
                 raise  # the export is not to blame
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            first = first_line(error)
             raise RunError(f"the {format} export must load through its own reader, got an error: {first}") from error
     for part in parts_of(family).values():
         part.eval()
@@ -163,14 +155,3 @@ def _peft(family: Family, folder: Path, file: str) -> None:
 
 Reader = Callable[[Family, Path, str], None]
 _READERS: Mapping[str, Reader] = MappingProxyType({"diffusers": _diffusers, "kohya": _diffusers, "peft": _peft})
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the warning about every part that a LoRA leaves alone."""
-    before = diffusers_logging.get_verbosity()
-    diffusers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(before)

@@ -11,12 +11,13 @@ from core.config.run import RunConfig
 from core.errors import ConfigError
 from core.evaluation.inspection import Reporter
 from core.export.card import Card, card_text
-from core.export.check import Answer, Question, ask, compare, parts_of, put_on, quiet, require_agreement
+from core.export.check import Answer, Question, ask, compare, put_on, require_agreement
 from core.export.formats import format_problem
 from core.export.pictures import drawn_pair, sample_pairs
 from core.export.source import check_exportable, source_of
 from core.export.write import write_format
 from core.models.family import Family
+from core.models.lora_fit import parts_of, quiet
 from core.runs.exported import FILE_NAME, KIND, Agreement, Exported
 from core.runs.files import make_folder, to_json
 from core.runs.folder import RunFolder

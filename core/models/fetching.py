@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
-from core.errors import DataError, Problem
+from core.errors import DataError, Problem, first_line
 from core.models.hub import hub_problem
 
 OPTION = "pretrained_model_name_or_path"
@@ -136,6 +136,6 @@ def _variant(name: str) -> str | None:
 def _refused(name: str, error: BaseException) -> DataError:
     problem = hub_problem(name, error)
     if problem is None:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = first_line(error)
         problem = f"be a diffusers folder or a hub id in reach, got {name!r} ({first:.200})"
     return DataError([Problem(OPTION, f"{OPTION} must {problem}; or use 'embedded', which ships with the workbench")])

@@ -14,7 +14,7 @@ from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
-from core.errors import DataError, Problem
+from core.errors import DataError, Problem, first_line
 from core.models.fetching import folder_of
 from core.models.precision import encoder_dtypes, halve
 from core.regular import MEGABYTE, read_regular
@@ -83,7 +83,7 @@ def reading(rule: str, advice: str) -> Iterator[None]:
     except (*_FOREIGN, SafetensorError, SingleFileComponentError) as error:
         if is_out_of_memory(error) or is_out_of_room(error):
             raise  # the model is not to blame
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = first_line(error)
         raise refused(f"{rule} ({first}); {advice}") from error
 
 

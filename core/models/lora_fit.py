@@ -85,7 +85,7 @@ def told(metadata: Mapping[str, str]) -> dict[str, str]:
 
 def missing_parts(lora: LoraFile, family: Family) -> tuple[str, ...]:
     """Parts that the file changes and the base model does not have; their modules are left out."""
-    return tuple(sorted({module.part for module in _addressed(lora, family).modules} - set(_parts(family))))
+    return tuple(sorted({module.part for module in _addressed(lora, family).modules} - set(parts_of(family))))
 
 
 def misfits(lora: LoraFile, family: Family) -> tuple[Problem, ...]:
@@ -123,9 +123,9 @@ def load_lora(lora: LoraFile, family: Family) -> None:
                 flat = isinstance(layer, nn.Linear)
                 down, up = (_shaped(matrix, flat) for matrix in (down, up * module.scale))
                 state |= {f"{module.part}.{name}.lora_A.weight": down, f"{module.part}.{name}.lora_B.weight": up}
-    with _quiet():  # it warns of every part that a LoRA leaves alone
+    with quiet(), torch.no_grad():
         family.pipeline.load_lora_weights(state)
-    for part in _parts(family).values():
+    for part in parts_of(family).values():
         part.eval()
 
 
@@ -138,7 +138,7 @@ def unload_lora(family: Family) -> None:
 def without_lora(family: Family) -> Iterator[None]:
     """The base model as it is without any adapter that lies on it."""
     layers = [
-        layer for part in _parts(family).values() for layer in part.modules() if isinstance(layer, BaseTunerLayer)
+        layer for part in parts_of(family).values() for layer in part.modules() if isinstance(layer, BaseTunerLayer)
     ]
     for layer in layers:
         layer.enable_adapters(False)
@@ -168,7 +168,7 @@ def _module_problems(lora: LoraFile, module: LoraModule, home: tuple[str, nn.Mod
     return found
 
 
-def _parts(family: Family) -> dict[str, nn.Module]:
+def parts_of(family: Family) -> dict[str, nn.Module]:
     """The parts of the pipeline that can take a LoRA, under the names that files have for them."""
     encoders = {name: getattr(family.pipeline, name, None) for name in ENCODERS}
     return {family.part: family.network, **{name: part for name, part in encoders.items() if part is not None}}
@@ -185,7 +185,7 @@ def _addressed(lora: LoraFile, family: Family) -> LoraFile:
 def _homes(family: Family) -> dict[tuple[str, str], tuple[str, nn.Module]]:
     """By part and plain name: the module's own name, and the module without an adapter that lies on it."""
     found: dict[tuple[str, str], tuple[str, nn.Module]] = {}
-    for part, root in _parts(family).items():
+    for part, root in parts_of(family).items():
         for name, module in root.named_modules():
             if name:
                 base = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
@@ -222,11 +222,11 @@ def _count(values: Iterable[Any]) -> dict[str, int]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Without diffusers' warning about every part that a LoRA leaves alone."""
     before = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         diffusers_logging.set_verbosity(before)

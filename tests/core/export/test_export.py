@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from core.config.flat import flatten, parse_config
 from core.errors import ConfigError, RunError
 from core.export import write
-from core.export.check import ask, compare, parts_of, put_on, require_agreement
+from core.export.check import ask, compare, put_on, require_agreement
 from core.export.export import _question, export_run
 from core.export.formats import FORMATS, format_problem
 from core.models.lora_file import read_lora
-from core.models.lora_fit import load_lora
+from core.models.lora_fit import load_lora, parts_of
 from core.runs.exported import export_folder, read_exported
 from core.runs.folder import RunFolder
 from core.runs.status import read_status
