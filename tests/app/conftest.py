@@ -13,6 +13,7 @@ from core.config.run import RunConfig
 from core.runs.experiment import Experiment
 from core.runs.workspace import Workspace
 from tests.support.fabricated import make_experiment
+from tests.support.inspections import write_safetensors
 
 
 @pytest.fixture
@@ -63,3 +64,12 @@ def page(assembled):
 def parts(assembled, workbench):
     assembled[1].workbench = workbench
     return assembled[1]
+
+
+@pytest.fixture
+def trained(experiment):
+    """An arm that has a LoRA."""
+    run = experiment.arms[1].run
+    run.adapter_dir.mkdir()
+    write_safetensors(run.adapter_dir / "pytorch_lora_weights.safetensors")
+    return run

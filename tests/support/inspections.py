@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from app.inspection import key_of
 from core.models.lora_audit import Audit, Update
 from core.runs.drift import ChainScores, DriftRecord
 from core.runs.folder import RunFolder
@@ -15,6 +16,7 @@ from core.runs.inspection import Inspection, Strip, finish_inspection, pictures_
 from core.runs.inspections import begin_inspection, inspection_folder, new_inspection
 from core.runs.status import Status, write_status
 from core.runs.workspace import Workspace
+from tests.support.fabricated import look_at
 
 TIMESTEPS = (999.0, 500.0, 50.0)
 SCORES = ChainScores(
@@ -71,3 +73,9 @@ def write_safetensors(path: Path) -> Path:
     header = json.dumps({"__metadata__": {}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
     return path
+
+
+def look(parts, folder=None, **more):
+    """What the Inspect tab shows of an inspection, of none where none is given."""
+    key = "" if folder is None else key_of(parts.workbench.workspace, folder)
+    return look_at(parts, "inspect", **{"inspect.kind": "run", "inspect.key": key, **more})

@@ -1,8 +1,10 @@
 """Runs of a tiny random base model in this process. Import the fixtures into a conftest or a test module."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -17,11 +19,15 @@ from tiny_checkpoint import KINDS, save_checkpoint
 
 from core.config.flat import parse_config
 from core.runs import journal
+from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
+from core.runs.records import read_records
 from core.training import dry_run
 from core.training.run import train
 
 SIDE = 16
+SCORED = {"drift_samples": 2, "validation_num_inference_steps": 5}
+"""Options of a run that is measured quickly."""
 ADAPTER = "pytorch_lora_weights.safetensors"
 
 
@@ -163,3 +169,14 @@ def metrics(folder: RunFolder) -> list[dict]:
 def same_bits(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     """Whether two sets of tensors are equal bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def drift(run: RunFolder) -> list[DriftRecord]:
+    """The drift records."""
+    return read_records(DriftRecord, run.drift_path)
+
+
+def same_numbers(one: DriftRecord, other: DriftRecord) -> bool:
+    """Whether two records are equal but for the time that they took; NaN equals NaN."""
+    rows = [json.dumps(replace(record, seconds=0.0).to_dict(), sort_keys=True) for record in (one, other)]
+    return rows[0] == rows[1]

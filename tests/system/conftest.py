@@ -9,7 +9,10 @@ from playwright.sync_api import expect, sync_playwright
 from core.runs.workspace import Workspace
 from tests.support.fabricated import make_experiment
 from tests.support.inspections import inspected
+from tests.support.reports import reader, report
 from tests.support.served import BROWSERS, FLAGS, Served, Watched
+
+__all__ = ["reader", "report"]
 
 
 @pytest.fixture(autouse=True)

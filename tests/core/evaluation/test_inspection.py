@@ -1,8 +1,7 @@
-"""Inspections and sweeps of real tiny runs, LoRA files and base models: what is measured, kept, and kept apart."""
+"""Inspections of real tiny runs, LoRA files and base models: what is measured, kept, and kept apart."""
 
 import json
 import math
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,28 +10,21 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_runs import ADAPTER, alone, tiny_config
-from tiny_runs import run as train
+from tiny_runs import ADAPTER, SCORED, drift, same_numbers
 
 from core.errors import DataError, RunError
 from core.evaluation.adherence import FILE as BACKGROUNDS
 from core.evaluation.inspection import Target, alarms_found, as_json, inspect, run_target
 from core.evaluation.strips import POINTS, films
 from core.evaluation.subject import chain_at, load_subject, measure_full
-from core.evaluation.sweep import Bases, Measure, carry_out, plan_work, steps_of, subject_for
 from core.models.lora_file import read_lora
 from core.models.lora_fit import load_lora
-from core.runs import journal
 from core.runs.alarms import read_alarm_events
-from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
 from core.runs.inspection import read_inspection
 from core.runs.inspections import begin_inspection, inspection_folder
-from core.runs.records import read_records
 from core.runs.status import Status, write_status
 from core.samples.load import load_finished
-
-SMALL = {"drift_samples": 2, "validation_num_inference_steps": 5}
 
 
 class Told:
@@ -54,21 +46,6 @@ class Told:
             raise InterruptedError
 
 
-@pytest.fixture(scope="module")
-def finished(bases, pictures, tmp_path_factory) -> RunFolder:
-    with alone():
-        runs_dir = tmp_path_factory.mktemp("workspace") / "runs"
-        folder = RunFolder.create(runs_dir, "run", tiny_config(bases, pictures, **SMALL))
-        train(folder)
-    return folder
-
-
-@pytest.fixture
-def run(finished, one_thread, runs_dir) -> RunFolder:
-    """A finished run of its own for every test."""
-    return RunFolder(shutil.copytree(finished.path, runs_dir / "run"))
-
-
 def started(run: RunFolder) -> RunFolder:
     folder = inspection_folder(run)
     begin_inspection(folder, "run", run.name)
@@ -77,16 +54,6 @@ def started(run: RunFolder) -> RunFolder:
 
 def inspected(run: RunFolder, report=None):
     return inspect(run_target(run, run.name), started(run), Told() if report is None else report)
-
-
-def same_numbers(one: DriftRecord, other: DriftRecord) -> bool:
-    """Whether two records are equal but for the time that they took; NaN equals NaN."""
-    rows = [json.dumps(replace(record, seconds=0.0).to_dict(), sort_keys=True) for record in (one, other)]
-    return rows[0] == rows[1]
-
-
-def drift(run: RunFolder) -> list[DriftRecord]:
-    return read_records(DriftRecord, run.drift_path)
 
 
 def test_a_run_is_measured_beside_its_base(run):
@@ -184,7 +151,7 @@ def test_a_file_is_measured_with_the_pictures_of_a_config(run, config, tmp_path)
     begin_inspection(out, "file", "lora")
     lora = read_lora(run.adapter_dir)
     before = drift(run)
-    found = inspect(Target("file", "lora", config(**SMALL), lora=lora), out, Told(), pairs=1)
+    found = inspect(Target("file", "lora", config(**SCORED), lora=lora), out, Told(), pairs=1)
     base, own = found.records()
     assert (base.step, own.step, own.base) == (0, 0, False)
     assert {strip.pair for strip in found.strips} == {0}
@@ -195,7 +162,7 @@ def test_a_file_is_measured_with_the_pictures_of_a_config(run, config, tmp_path)
 def test_a_base_is_measured_before_any_training(config, one_thread, tmp_path):
     out = RunFolder(tmp_path / "inspected")
     begin_inspection(out, "base", "base")
-    found = inspect(Target("base", "base", config("epsilon", **SMALL)), out, Told())
+    found = inspect(Target("base", "base", config("epsilon", **SCORED)), out, Told())
     (record,) = found.records()
     assert record.base
     assert (found.audit, found.adapter) == (None, None)
@@ -210,7 +177,7 @@ def test_a_file_that_does_not_fit_leaves_its_audit_with_the_keys(run, config, tm
     out = RunFolder(tmp_path / "inspected")
     begin_inspection(out, "file", str(path))
     with pytest.raises(DataError, match=r"unet\.other"):
-        inspect(Target("file", str(path), config(**SMALL), lora=read_lora(path)), out, Told())
+        inspect(Target("file", str(path), config(**SCORED), lora=read_lora(path)), out, Told())
     found = read_inspection(out)
     assert len(found.problems) == found.audit.modules == len(tensors) / 2
     assert found.records() == ()
@@ -257,89 +224,6 @@ def test_adherence_is_taken_where_the_base_names_backgrounds(bases, trained):
     finally:
         path.unlink()
     assert 0 < scores.adherence < 1
-
-
-def scored(runs, **how):
-    """Scores runs as the command does; returns how many forwards it took and what was planned."""
-    works = [plan_work(run, **{"steps": (2, 5), "guidance": (1.0, 2.0), **how}) for run in runs]
-    bases, subject, forwards = Bases.of(runs), None, []
-    planned = steps_of(works, bases)
-    for work in works:
-        if work.missing:
-            subject = subject_for(work.run, subject)
-            list(carry_out(work, bases, subject, lambda: forwards.append(1)))
-    return len(forwards), planned
-
-
-def test_a_run_is_scored_in_full_and_at_other_samplings(run):
-    before = len(drift(run))
-    forwards, planned = scored([run])
-    records = drift(run)[before:]
-    told = [(record.scope, record.base, record.chain.inference_steps, record.chain.guidance) for record in records]
-    assert told == [
-        ("full", True, 5, 1.0), ("full", False, 5, 1.0),
-        ("sweep", True, 2, 1.0), ("sweep", False, 2, 1.0),
-        ("sweep", True, 5, 1.0), ("sweep", False, 5, 1.0),
-        ("sweep", True, 5, 2.0), ("sweep", False, 5, 2.0),
-    ]  # fmt: skip
-    assert 0 < forwards <= planned
-    by_sampling = {key: record.chain.v for key, record in zip(told, records, strict=True)}
-    assert by_sampling["full", False, 5, 1.0] == by_sampling["sweep", False, 5, 1.0]
-    assert len({by_sampling["sweep", False, *sampling] for sampling in ((2, 1.0), (5, 1.0), (5, 2.0))}) == 3
-
-
-def test_scoring_goes_on_where_it_was_cut(run):
-    work = plan_work(run, steps=(2,), guidance=(2.0,))
-    whole = [*carry_out(work, Bases(), subject_for(run, None), lambda: None)]
-    kept = journal.read_all(run.drift_path)
-    run.drift_path.write_text("".join(json.dumps(row) + "\n" for row in kept[:-3]))
-    assert [each.scope for each in plan_work(run, steps=(2,), guidance=(2.0,)).missing] == ["sweep"] * 3
-    scored([run], steps=(2,), guidance=(2.0,))
-    assert all(same_numbers(a, b) for a, b in zip(drift(run)[-len(whole) :], whole, strict=True))
-    assert scored([run], steps=(2,), guidance=(2.0,)) == (0, 0)
-
-
-def test_an_interrupted_measurement_leaves_the_base_without_an_adapter(run):
-    subject = subject_for(run, None)
-
-    def stop():
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        list(carry_out(plan_work(run), Bases(), subject, stop))
-    assert not getattr(subject.family.network, "peft_config", {})
-
-
-def test_another_number_of_samples_is_another_measurement(run):
-    scored([run])
-    work = plan_work(run, steps=(2,), guidance=(1.0,), samples=3)
-    assert work.missing == work.wanted
-    assert {each.samples for each in work.wanted} == {3}
-
-
-def test_equal_bases_are_measured_once_for_all_runs(trained):
-    runs = [trained("one", **SMALL), trained("two", seed=7, max_train_steps=2, **SMALL)]
-    first, _ = scored(runs[:1])
-    both, planned = scored(runs)
-    assert both < first
-    assert both <= planned
-    ones, twos = ([record for record in drift(run) if record.base and record.scope != "checkpoint"] for run in runs)
-    assert all(same_numbers(a, b) for a, b in zip(ones, twos, strict=True))
-    single = RunFolder.create(runs[0].path.parent, "single", runs[1].config())
-    shutil.copytree(runs[1].adapter_dir, single.adapter_dir)
-    scored([single])
-    mine = [record for record in drift(single) if not record.base]
-    theirs = [record for record in drift(runs[1]) if not record.base and record.scope != "checkpoint"]
-    assert all(same_numbers(a, b) for a, b in zip(mine, theirs, strict=True))
-
-
-def test_a_base_of_other_pictures_is_measured_anew(trained):
-    one, two = trained("one", **SMALL), trained("two", validation_seed=7, **SMALL)
-    scored([one])
-    bases = Bases.of([one])
-    measure = Measure("full", True, 2, 5, 1.0)
-    assert bases.find(one.config(), measure) is not None
-    assert bases.find(two.config(), measure) is None
 
 
 def test_pictures_differ_along_a_strip(run):
