@@ -112,7 +112,7 @@ def measurement_key(config: RunConfig) -> str:
         training.gradient_accumulation_steps, training.gradient_checkpointing,
         training.mixed_precision, training.optimizer, config.lora.model_dump(),
         config.validation.validation_num_inference_steps,
-        _listing(resolve_path(data.instance_data_dir), "*"),
+        *(_listing(resolve_path(data.instance_data_dir), pattern) for pattern in ("*", "*/*")),  # N_prompt folders too
         _base_listing(config),
     ]  # fmt: skip
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=10).hexdigest()

@@ -172,10 +172,11 @@ def test_the_key_changes_with_what_a_measurement_depends_on(demo, values):
     assert measurement_key(changed(demo, **values)) != measurement_key(demo)
 
 
-def test_the_key_changes_with_the_pictures(tmp_path, demo):
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    config = changed(demo, instance_data_dir=str(pictures))
+@pytest.mark.parametrize("folder", [".", "10_sks cat"])
+def test_the_key_changes_with_the_pictures(tmp_path, demo, folder):
+    pictures = tmp_path / "pictures" / folder
+    pictures.mkdir(parents=True)
+    config = changed(demo, instance_data_dir=str(tmp_path / "pictures"))
     empty = measurement_key(config)
     (pictures / "a.png").write_bytes(b"1")
     one = measurement_key(config)
