@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from core.config.flat import flatten
 from core.errors import WorkbenchError
 from core.runs import fields
 from core.runs.drift import DriftRecord, Scope
@@ -22,6 +23,13 @@ BACKWARD = 3.0
 """Forward and backward of a trained state, in forwards."""
 BACKWARD_CHECKPOINTED = 4.0
 """The same with gradient checkpointing."""
+
+
+MATERIAL = (
+    "pretrained_model_name_or_path", "revision", "variant", "single_file_config", "instance_data_dir",
+    "instance_prompt", "resolution", "center_crop",
+)  # fmt: skip
+"""Options that decide which latents a run's samples are held against."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class RunRecords:
         planned: Its last step by its config; None where that cannot be read.
         backward: Forward equivalents of a trained state.
         pending: Whether it is neither done nor failed.
+        material: What its scores are taken on, values by option: base model, pictures and how they are cut.
         drift: Its measurements by step and scope, the base model's and those of step 0 left out: nothing is trained
             there. The latest of several.
         steps: What its steps cost, by step.
@@ -61,6 +70,7 @@ class RunRecords:
     planned: int | None = None
     backward: float = BACKWARD
     pending: bool = False
+    material: Mapping[str, Any] = field(default_factory=dict)
     drift: Mapping[tuple[int, Scope], DriftRecord] = field(default_factory=dict)
     steps: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -115,6 +125,8 @@ def read_run(arm: ArmRun) -> RunRecords:
         found.problems.append(f"{found.name}: its config cannot be read ({error}).")
     else:
         found.planned = config.training.max_train_steps
+        flat = flatten(config)
+        found.material = {name: flat[name] for name in MATERIAL}
         found.backward = BACKWARD_CHECKPOINTED if config.training.gradient_checkpointing else BACKWARD
         found.seed = config.training.seed if arm.seed is None else arm.seed
     state = derive_state(arm.run)

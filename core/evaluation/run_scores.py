@@ -151,10 +151,11 @@ def _step_within(run: RunRecords, budget: float, spender: str) -> int | None:
 
 
 def _scored(runs: Sequence[RunRecords], steps: Sequence[int | None]) -> tuple[RunScores, ...]:
-    full = [_record(run, step, "full") for run, step in zip(runs, steps, strict=True)]
-    cheap = [_record(run, step, "checkpoint") for run, step in zip(runs, steps, strict=True)]
+    scored = _of_one_material(runs, steps)
+    full = [_record(run, step, "full") for run, step in zip(runs, scored, strict=True)]
+    cheap = [_record(run, step, "checkpoint") for run, step in zip(runs, scored, strict=True)]
     _keep_alike(runs, cheap)
-    wanted = [place for place, step in enumerate(steps) if step is not None]
+    wanted = [place for place, step in enumerate(scored) if step is not None]
     is_full = bool(wanted) and all(full[place] is not None for place in wanted)
     lacking = [place for place in wanted if full[place] is None]
     if is_full and len({_setting(full[place]) for place in wanted}) > 1:
@@ -168,6 +169,21 @@ def _scored(runs: Sequence[RunRecords], steps: Sequence[int | None]) -> tuple[Ru
         _run_scores(run, steps[place], {name: _value(source[place], name) for name, source in chosen.items()})
         for place, run in enumerate(runs)
     )
+
+
+def _of_one_material(runs: Sequence[RunRecords], steps: Sequence[int | None]) -> list[int | None]:
+    """The steps of the runs whose samples are held against the same latents as the first's; says so of the others."""
+    first = next((run.material for run in runs if run.material), {})
+    found = []
+    for run, step in zip(runs, steps, strict=True):
+        other = [name for name, value in run.material.items() if value != first[name]]
+        if other and step is not None:
+            run.problems.append(
+                f"{run.name} was trained with another {', '.join(other)}: its samples are held against other latents, "
+                "and it has no scores here."
+            )
+        found.append(None if other else step)
+    return found
 
 
 def _say_of_all(runs: Sequence[RunRecords], places: Sequence[int], sentence: str) -> None:

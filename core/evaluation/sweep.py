@@ -203,6 +203,7 @@ def _measure_of(record: DriftRecord) -> Measure | None:
 
 
 def _key(config: RunConfig) -> str:
-    """Everything that the numbers of a base model depend on."""
+    """Everything that the numbers of a base model depend on; its text encoders work in the training's precision."""
     blocks = (config.model, config.data, config.validation)
-    return json.dumps([block.model_dump(mode="json") for block in blocks], sort_keys=True)
+    facts = [*(block.model_dump(mode="json") for block in blocks), config.training.mixed_precision]
+    return json.dumps(facts, sort_keys=True)

@@ -250,3 +250,18 @@ def test_an_experiment_without_seeds_takes_them_from_the_configs(arm):
 
 def test_nothing_is_read_of_nothing():
     assert read_scores([]) == read_scores([], view="compute") == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("resolution", 32), ("pretrained_model_name_or_path", "embedded-flow"), ("center_crop", False)],
+)
+def test_an_arm_whose_samples_are_held_against_other_latents_has_costs_and_no_scores(arm, option, value):
+    arms = [arm("teacher-forced"), arm("near", learning_rate=1e-3), arm("far", **{option: value}, v=-9.0)]
+    reference, near, far = runs = read_scores(arms)
+    assert math.isfinite(reference.values["v_end"])
+    assert math.isfinite(near.values["v_end"])
+    assert all(map(math.isnan, far.values.values()))
+    assert far.seconds == near.seconds > 0
+    assert any(f"another {option}: its samples are held against other latents" in text for text in far.problems)
+    assert {place.arm for place in judge(runs).ranking} == {"teacher-forced", "near"}

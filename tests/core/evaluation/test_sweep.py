@@ -8,6 +8,7 @@ from tiny_runs import SCORED, drift, same_numbers
 
 from core.evaluation.sweep import Bases, Measure, carry_out, plan_work, steps_of, subject_for
 from core.runs import journal
+from core.runs.drift import DriftRecord
 from core.runs.folder import RunFolder
 
 
@@ -83,6 +84,13 @@ def test_equal_bases_are_measured_once_for_all_runs(trained):
     mine = [record for record in drift(single) if not record.base]
     theirs = [record for record in drift(runs[1]) if not record.base and record.scope != "checkpoint"]
     assert all(same_numbers(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_a_base_whose_prompts_are_read_in_another_precision_is_measured_anew(config):
+    bases, measure = Bases(), Measure("full", True, 2, 5, 1.0)
+    bases.keep(config(), measure, DriftRecord(0))
+    assert bases.find(config(), measure) is not None
+    assert bases.find(config(mixed_precision="bf16"), measure) is None
 
 
 def test_a_base_of_other_pictures_is_measured_anew(trained):
