@@ -21,7 +21,7 @@ from core.runs.folder import RunFolder
 from core.runs.inspection import Inspection, Strip, What, Which, finish_inspection
 from core.runs.records import read_records
 from core.runs.status import Phase, derive_state
-from core.samples.load import check_finished
+from core.samples.load import check_finished, check_pictures
 
 
 @runtime_checkable
@@ -92,9 +92,11 @@ def inspect(
     Raises:
         DataError: the LoRA does not fit the base model, with its keys; the audit is written all the same. Or base
             model or pictures cannot be read.
-        RunError: something cannot be written.
+        RunError: the pictures are not those that the run was trained on, or something cannot be written.
     """
     report.phase("loading", "loading the base model and the pictures")
+    if target.run is not None:
+        check_pictures(target.run)
     subject = load_subject(target.config)
     found = _begun(target, out, subject)
     if target.lora is not None:

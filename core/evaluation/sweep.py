@@ -27,6 +27,7 @@ from core.noise.denoiser import evaluation_mode
 from core.runs.drift import DriftRecord, Scope
 from core.runs.folder import RunFolder
 from core.runs.records import read_records
+from core.samples.load import check_pictures
 
 STEPS = (4, 8, 16, 28)
 GUIDANCE = (1.0, 2.0, 4.0)
@@ -167,8 +168,10 @@ def subject_for(run: RunFolder, before: Subject | None) -> Subject:
 
     Raises:
         DataError: they cannot be read.
+        RunError: the pictures are not those that the run was trained on.
     """
     config = run.config()
+    check_pictures(run)
     if before is not None and _key(before.config) == _key(config):
         return replace(before, config=config)
     return load_subject(config)

@@ -1,6 +1,6 @@
 """``manifest.json``: which pictures a run is trained on, by content. Written once, before its first step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,9 +72,32 @@ def check_manifest(folder: RunFolder, entries: Sequence[Entry]) -> None:
         raise RunError(f"{folder.manifest_path} must list the pictures that the run began with; train a new run")
     found = _differences(rows, _rows(entries))
     if found:
-        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-        rule = "the pictures of a resumed run must be those that it began with, got "
-        raise RunError(f"{rule}{', '.join(found[:NAMED])}{more}; put them back as they were, or train a new run")
+        rule = "the pictures of a resumed run must be those that it began with"
+        raise RunError(f"{rule}, got {_named(found)}; put them back as they were, or train a new run")
+
+
+def check_measured(folder: RunFolder, pictures: Mapping[str, tuple[str, str]]) -> None:
+    """Passes instance pictures that are those of a run; one that did not write down its pictures passes with any.
+
+    Args:
+        folder: of a run that is measured.
+        pictures: SHA-256 of the file, and prompt, by the file's name.
+
+    Raises:
+        RunError: they are others.
+    """
+    rows = [row for row in read_manifest(folder) or () if row.get("set") == "instance"]
+    then = [{name: row.get(name) for name in ("set", "file", "sha256", "prompt")} for row in rows]
+    now = [{"set": "instance", "file": name, "sha256": sha, "prompt": text} for name, (sha, text) in pictures.items()]
+    found = _differences(then, now) if rows else []
+    if found:
+        rule = f"the pictures of {folder.name} must be those that it was trained on to be measured"
+        raise RunError(f"{rule}, got {_named(found)}; put them back as they were")
+
+
+def _named(differences: list[str]) -> str:
+    more = f" and {len(differences) - NAMED} more" if len(differences) > NAMED else ""
+    return ", ".join(differences[:NAMED]) + more
 
 
 def _rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:

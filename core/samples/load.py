@@ -6,6 +6,7 @@ import torch
 
 from core.config.paths import model_path, resolve_path
 from core.config.run import RunConfig
+from core.data.digest import file_digest
 from core.data.dreambooth import scan_folder
 from core.data.latents import LatentSet, encode
 from core.errors import RunError
@@ -14,6 +15,7 @@ from core.models.family import Family
 from core.models.lora_path import DIFFUSERS_FILE
 from core.runs.adapter_check import adapter_problem
 from core.runs.folder import RunFolder
+from core.runs.manifest import check_measured
 
 PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """By ``mixed_precision``."""
@@ -61,6 +63,18 @@ def check_finished(folder: RunFolder) -> None:
     problem = adapter_problem(folder)
     if problem is not None:
         raise RunError(problem)
+
+
+def check_pictures(folder: RunFolder) -> None:
+    """Passes a run whose instance pictures are still those that it was trained on: what it draws is held against them.
+
+    Raises:
+        DataError: the pictures cannot be read.
+        RunError: they are others.
+    """
+    data = folder.config().data
+    items = scan_folder(resolve_path(data.instance_data_dir), data.instance_prompt).items
+    check_measured(folder, {item.name: (file_digest(item.path), item.prompt) for item in items})
 
 
 def instance_latents(config: RunConfig, family: Family) -> LatentSet:

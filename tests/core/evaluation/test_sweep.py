@@ -6,6 +6,7 @@ import shutil
 import pytest
 from tiny_runs import SCORED, drift, same_numbers
 
+from core.errors import RunError
 from core.evaluation.sweep import Bases, Measure, carry_out, plan_work, steps_of, subject_for
 from core.runs import journal
 from core.runs.drift import DriftRecord
@@ -91,6 +92,23 @@ def test_a_base_whose_prompts_are_read_in_another_precision_is_measured_anew(con
     bases.keep(config(), measure, DriftRecord(0))
     assert bases.find(config(), measure) is not None
     assert bases.find(config(mixed_precision="bf16"), measure) is None
+
+
+@pytest.mark.parametrize("change", ["content", "prompt", "missing", "new"])
+def test_a_run_is_not_held_against_other_pictures_than_its_own(trained, pictures, tmp_path, change):
+    own = shutil.copytree(pictures, tmp_path / "own")
+    run = trained("run", instance_data_dir=str(own), **SCORED)
+    subject_for(run, None)
+    if change == "new":
+        shutil.copy(own / "0.png", own / "9.png")
+    elif change == "missing":
+        (own / "0.png").unlink()
+    elif change == "prompt":
+        (own / "0.txt").write_text("a dog")
+    else:
+        shutil.copy(own / "2.png", own / "0.png")
+    with pytest.raises(RunError, match=f"must be those that it was trained on to be measured, got .*{change}"):
+        subject_for(run, None)
 
 
 def test_a_base_of_other_pictures_is_measured_anew(trained):
