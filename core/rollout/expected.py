@@ -62,13 +62,10 @@ def mean_offset(options: Any, last: int, grid: Numbers | None = None) -> float:
     return float(share @ np.arange(len(share)))
 
 
-def expected_max_offset(options: Any, batch: int, p: float, last: int, grid: Numbers | None = None) -> float:
-    """E[max k] over a batch whose items are each picked with probability p: the rollout steps that the batch takes."""
-    return float(expected_longest(cut_distribution(options, last, grid), batch, np.array([p]))[0])
-
-
 def expected_longest(share: NDArray[np.float64], batch: int, probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """E[max k] for many probabilities at once: `sum_k 1 - (1 - p + p F(k))^batch` over k = 0..K-1.
+    """E[max k], the rollout steps that a batch takes, for many probabilities at once.
+
+    `sum_k 1 - (1 - p + p F(k))^batch` over k = 0..K-1.
 
     Args:
         share: (K + 1,), P(k) of a picked item after the cut, with distribution function F.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from noise_schedules import options
 
-from core.rollout.expected import cut_distribution, expected_max_offset, mean_offset, touched_timesteps
+from core.rollout.expected import cut_distribution, expected_longest, mean_offset, touched_timesteps
 from core.rollout.offsets import (
     STRATEGIES,
     cut,
@@ -69,13 +69,15 @@ def test_expectations_are_those_of_simulated_batches(strategy, stride):
     k = cut(k, t, stride, LAST) if grid is None else cut_to_grid(k, t, grid_nodes(grid))
     assert mean_offset(chosen, LAST, grid) == pytest.approx(k.mean(), abs=0.02)
     rolled = np.where(random.random(k.shape) < 0.3, k, 0)
-    assert expected_max_offset(chosen, 4, 0.3, LAST, grid) == pytest.approx(rolled.max(axis=1).mean(), abs=0.03)
+    longest = expected_longest(cut_distribution(chosen, LAST, grid), 4, np.array([0.3]))
+    assert longest == pytest.approx(rolled.max(axis=1).mean(), abs=0.03)
 
 
 def test_the_longest_of_eight_needs_nine_calls_not_forty():
     chosen = options(max_step_offset=10)
-    assert expected_max_offset(chosen, 8, 0.0, LAST) == 0.0
-    assert 9.0 < expected_max_offset(chosen, 8, 1.0, LAST) <= 9.5
+    never, always = expected_longest(cut_distribution(chosen, LAST), 8, np.array([0.0, 1.0]))
+    assert never == 0.0
+    assert 9.0 < always <= 9.5
 
 
 def test_a_grid_is_followed_linearly_between_its_points():
