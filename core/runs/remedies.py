@@ -43,8 +43,11 @@ def _less_memory(config: RunConfig) -> Changes:
 
 
 def _calmer(config: RunConfig) -> Changes:
-    changes: dict[str, Any] = {"learning_rate": config.training.learning_rate / CALMER}
-    return changes | ({} if config.training.mixed_precision == "no" else {"mixed_precision": "no"})
+    training = config.training
+    changes: dict[str, Any] = {"learning_rate": training.learning_rate / CALMER}
+    if training.text_encoder_lr is not None:
+        changes["text_encoder_lr"] = training.text_encoder_lr / CALMER
+    return changes | ({} if training.mixed_precision == "no" else {"mixed_precision": "no"})
 
 
 def _nothing(config: RunConfig) -> Changes:

@@ -41,6 +41,12 @@ def test_a_loss_that_is_not_finite_is_tried_with_a_tenth_of_the_learning_rate_an
     assert (tried.design.mode, tried.preset) == ("single", "demo")
 
 
+def test_text_encoders_with_a_learning_rate_of_their_own_are_calmed_too(workspace, workbench, demo):
+    config = changed(demo, {"train_text_encoder": True, "text_encoder_lr": 1e-3})
+    failed(RunFolder.create(workspace.runs_dir, "Cat", config), DIVERGED)
+    assert found(workbench, "runs/cat").config.training.text_encoder_lr == pytest.approx(1e-4)
+
+
 def test_half_precision_is_left_when_the_loss_is_not_finite(workspace, workbench, demo):
     config = changed(demo, {"mixed_precision": "bf16"})
     failed(RunFolder.create(workspace.runs_dir, "Cat", config), DIVERGED)
