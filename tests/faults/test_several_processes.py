@@ -1,6 +1,7 @@
 """Processes that train one run together: an end of one is an end of all, with a sentence, and nobody waits for ever."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -133,6 +134,27 @@ def test_two_machines_train_what_one_process_does(one_thread, config, runs_dir):
     ]  # fmt: skip
     assert [machine.wait(2 * PATIENCE) for machine in machines] == [0, 0]
     assert {line["items"] for line in metrics(two)} == {4}
+    alone, together = adapter(one), adapter(two)
+    moved = max(tensor.abs().max().item() for name, tensor in alone.items() if "lora_B" in name)
+    assert max((together[name] - tensor).abs().max().item() for name, tensor in alone.items()) < 1e-4 * moved
+
+
+MODULES = {"accelerate": "accelerate.commands.accelerate_cli", "torchrun": "torch.distributed.run"}
+
+
+@pytest.mark.parametrize("launcher", MODULES)
+def test_a_launcher_of_ones_own_trains_what_one_process_does(launcher, one_thread, config, runs_dir):
+    """The lines of docs/several-devices.md as they stand there."""
+    page = (ROOT / "docs" / "several-devices.md").read_text(encoding="utf-8")
+    (line,) = [row for row in page.splitlines() if row.startswith(launcher) and row.endswith("core run RUN")]
+    given = {**ROLLOUT, "adam_epsilon": 1.0, "adam_weight_decay": 0.0, "learning_rate": 0.1}
+    one = RunFolder.create(runs_dir, "one", config(train_batch_size=4, **given))
+    run(one)
+    two = RunFolder.create(runs_dir, "two", config(train_batch_size=2, **given))
+    words = [str(two.path) if word == "RUN" else word for word in shlex.split(line)[1:]]
+    command = [sys.executable, "-m", MODULES[launcher], *words]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=4 * PATIENCE)
+    assert [row["items"] for row in metrics(two)] == [row["items"] for row in metrics(one)]
     alone, together = adapter(one), adapter(two)
     moved = max(tensor.abs().max().item() for name, tensor in alone.items() if "lora_B" in name)
     assert max((together[name] - tensor).abs().max().item() for name, tensor in alone.items()) < 1e-4 * moved
