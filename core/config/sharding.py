@@ -56,7 +56,7 @@ def sharding_rules(table: Mapping[str, Any]) -> list[str]:
         return [f"have an fsdp_config, got {show_value(table.get('fsdp_config'))}"]
     fields, found = _fields(table), []
     version = _version(fields)
-    if version not in _OF_VERSION:
+    if version not in list(_OF_VERSION):  # a list has no hash
         return [f"have fsdp_version 1 or 2, got {show_value(version)}"]
     rules = {**_RULES, **_OF_VERSION[version]}
     for name, value in fields.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
+from core.config.deepspeed import MODULE as DEEPSPEED
 from core.config.optimizers import EXTRAS
 from core.config.paths import EMBEDDED_BASES
 from core.config.presets import broken_presets, list_presets
@@ -87,7 +88,8 @@ def _packages() -> list[Check]:
 
 def _extras() -> Check:
     """Which optional packages are here; all but these are for development."""
-    found = {extra: find_spec(module) is not None for module, extra in [*EXTRAS.values(), *TRACKERS.items()]}
+    extras = [*EXTRAS.values(), *TRACKERS.items(), (DEEPSPEED, DEEPSPEED)]
+    found = {extra: find_spec(module) is not None for module, extra in extras}
     there = ", ".join(extra for extra, is_there in found.items() if is_there)
     absent = ", ".join(extra for extra, is_there in found.items() if not is_there)
     more = f' Not installed: {absent}; pip install "{DISTRIBUTION}[NAME]" adds one.' if absent else ""

@@ -50,6 +50,7 @@ def installed(monkeypatch):
         (GOOD, "have a deepspeed_config with a zero_stage, got nothing"),
         (ZERO.replace("1}", "3}"), "have zero_stage 0, 1 or 2; where the base model does not fit"),
         (ZERO.replace("1}", "true}"), "have zero_stage 0, 1 or 2"),
+        (ZERO.replace("1}", "[1]}"), "have zero_stage 0, 1 or 2"),
         (ZERO.replace("1}", "2, offload_optimizer_device: cpu}"), "have offload_optimizer_device none"),
         (ZERO.replace("1}", "2, offload_optimizer_nvme_path: /nvme}"), "have offload_optimizer_nvme_path unset"),
         (ZERO.replace("1}", "2, offload_param_device: cpu}"), "offload_param_device none; where the base model does"),

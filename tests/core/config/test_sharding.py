@@ -44,6 +44,7 @@ def written(tmp_path):
     [
         (GOOD, "have an fsdp_config, got nothing"),
         (FSDP.replace("2}", "3}"), "have fsdp_version 1 or 2, got 3"),
+        (FSDP.replace("2}", "[1]}"), "have fsdp_version 1 or 2, got [1]"),
         (
             FSDP.replace("2}", "1, fsdp_sharding_strategy: NO_SHARD}"),
             "have fsdp_sharding_strategy FULL_SHARD or ",

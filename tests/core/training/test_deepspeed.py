@@ -15,11 +15,9 @@ import torch
 from tiny_runs import ROLLOUT, adapter, metrics, run
 
 from core.config.deepspeed import MODULE
-from core.errors import ConfigError
 from core.runs import journal
 from core.runs.folder import RunFolder
 from core.runs.status import read_status
-from core.training.deepspeed import ZeroOptimizer
 
 ROOT = Path(__file__).resolve().parents[3]
 PREFIX = "scheduled_sampling_"
@@ -120,10 +118,3 @@ def test_a_checkpoint_belongs_to_no_number_of_processes(one_thread, config, runs
     deepspeed(shared, "resume")
     assert apart(straight, adapter(one)) < 1e-4
     assert apart(straight, adapter(shared)) < 1e-4
-
-
-def test_without_deepspeed_no_optimizer_is_split(monkeypatch):
-    monkeypatch.setitem(sys.modules, MODULE, None)
-    weights = [torch.nn.Parameter(torch.zeros(2, 2))]
-    with pytest.raises(ConfigError, match=r'only where it works.*pip install "rollout-workbench\[deepspeed\]"'):
-        ZeroOptimizer(torch.optim.AdamW, weights, 1, 1.0, torch.device("cpu"))

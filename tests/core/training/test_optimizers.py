@@ -129,4 +129,4 @@ def test_prodigy_is_advised_to_take_one_as_learning_rate(config):
 
 def test_the_doctor_lists_the_extras():
     (check,) = [check for check in installation_checks() if check.title == "Extras"]
-    assert all(extra in check.text for extra in ("bitsandbytes", "prodigy", "tensorboard", "wandb", "trackio"))
+    assert all(extra in check.text for extra in ("bitsandbytes", "prodigy", "tensorboard", "trackio", "deepspeed"))

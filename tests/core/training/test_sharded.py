@@ -166,6 +166,8 @@ def test_two_processes_with_half_of_the_base_each_train_what_one_does(
     assert any(line["max_offset"] > 0 for line in metrics(one))
     (said,) = [row for row in journal.read_all(two.events_path) if row["kind"] == "sharding"]
     assert said["own"] < 0.6 * said["whole"]
+    norms = [[line["grad_norm"] for line in metrics(folder)] for folder in (one, two)]
+    assert norms[0] == [pytest.approx(norm, rel=1e-4) for norm in norms[1]]  # clipping would hide a factor
     assert apart(adapter(one), adapter(two)) < 1e-4
     probes = [journal.read_all(folder.drift_path) for folder in (one, two)]
     assert [row["m1"] for row in probes[0]] == [pytest.approx(row["m1"], rel=1e-3) for row in probes[1]]
