@@ -159,7 +159,9 @@ def _judge_sweep(table: Table, reference: str, primary: str, problems: list[str]
     ranking = rank(runs, primary)
     first, *more = ranking_lines(ranking, SCORES[primary])
     labels = {run.arm: run.label for run in runs}
-    beside = wording.beside_reference([(labels[one.arm], one.p_holm) for one in found[0]], reference, SCORES[primary])
+    waiting = len({run.seed for run in runs if run.pending})
+    told = [(labels[one.arm], one.p_holm) for one in found[0]]
+    beside = wording.beside_reference(told, reference, SCORES[primary], waiting)
     verdict = Verdict("ranking" if ranking else "nothing", first, None, None)
     return Judgement(
         primary, reference, verdict, (*found[0], *found[1]), tuple(dict.fromkeys(problems)),

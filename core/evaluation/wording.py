@@ -145,17 +145,24 @@ def control(name: str, arm: str, moved: float, effect: float, score: Score) -> s
     return f"{score.label}: {begin} {verb} {arm_words(arm)}: {moved:+.3g} beside {effect:+.3g} {score.unit}."
 
 
-def beside_reference(found: Sequence[tuple[str, float | None]], reference: str, score: Score) -> list[str]:
+def beside_reference(
+    found: Sequence[tuple[str, float | None]], reference: str, score: Score, waiting: int
+) -> list[str]:
     """What a sweep's arms show beside the reference; none without a pair.
 
     Args:
         found: Each arm with its p after Holm's correction over the arms; None where there are too few seeds for any.
         reference: What they are read against.
         score: In which.
+        waiting: Declared seeds that are still to be trained: who may stop when he likes what he sees finds more than
+            there is.
     """
     if not found:
         return []
     begin = f"Each arm beside {arm_words(reference)} of the unchanged settings, in {score.label}"
+    if waiting > 0:
+        rest = f"the test waits for the declared seeds that are still to be trained: {waiting}"
+        return [f"{begin}: the differences are in the table; {rest}."]
     tested = [(arm, p) for arm, p in found if p is not None]
     least = math.ceil(1 + math.log2(len(found) / LEVEL))
     if not tested:

@@ -1,6 +1,7 @@
 """A sweep is ranked by its declared score; what is said of it keeps to what was measured."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,12 @@ def test_an_experiment_with_a_rollout_arm_is_judged_as_ever():
     judgement = judge(swept(rollout=0.9), primary="diversity")
     assert judgement.ranking == ()
     assert judgement.verdict.level == "illustration"
+
+
+def test_no_arm_is_said_to_differ_while_declared_seeds_are_still_to_come():
+    runs = swept(seeds=12, lr2e_4=0.3)
+    (done,) = [line for line in judge(runs, primary="diversity").controls if line.startswith("Each arm beside")]
+    assert "(p = " in done
+    coming = [*runs, replace(one("mso1", 54, math.nan), pending=True), replace(one("mso3", 54, math.nan), pending=True)]
+    (line,) = [line for line in judge(coming, primary="diversity").controls if line.startswith("Each arm beside")]
+    assert line.endswith("the test waits for the declared seeds that are still to be trained: 1.")
