@@ -97,7 +97,7 @@ def inspect(
     report.phase("loading", "loading the base model and the pictures")
     if target.run is not None:
         check_pictures(target.run)
-    subject = load_subject(target.config)
+    subject = load_subject(target.config, out.path)
     found = _begun(target, out, subject)
     if target.lora is not None:
         problems = misfits(target.lora, subject.family)

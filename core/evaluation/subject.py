@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ from core.models.family import Family
 from core.models.lora_fit import without_lora
 from core.runs.drift import ChainScores, DriftRecord
 from core.samples.generate import Recipe
-from core.samples.load import instance_latents, load_base
+from core.samples.load import instance_latents, load_to_draw
 
 PAIRS = 32
 """At least so many pairs: with them V finds a loss of 2 % of the variance."""
@@ -83,14 +84,18 @@ class Subject:
         return self.family.predict(self.family.network, noisy, timestep, condition)
 
 
-def load_subject(config: RunConfig) -> Subject:
+def load_subject(config: RunConfig, folder: Path) -> Subject:
     """Loads the base model and encodes the pictures, on the GPU where there is one.
+
+    Args:
+        config: of a training.
+        folder: on whose disk parts of the base model wait.
 
     Raises:
         DataError: base model or pictures cannot be read.
+        RunError: the disk does not take these parts.
     """
-    family = load_base(config)
-    family.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    family = load_to_draw(config, folder)
     backgrounds = read_backgrounds(model_path(config.model.described_by))
     return Subject(config, family, instance_latents(config, family), backgrounds)
 

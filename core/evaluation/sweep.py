@@ -174,7 +174,7 @@ def subject_for(run: RunFolder, before: Subject | None) -> Subject:
     check_pictures(run)
     if before is not None and _key(before.config) == _key(config):
         return replace(before, config=config)
-    return load_subject(config)
+    return load_subject(config, run.path)
 
 
 def _measured(subject: Subject, run: RunFolder, measure: Measure, on_step: OnStep) -> DriftRecord:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from core.config.run import RunConfig
 from core.errors import ConfigError
 from core.evaluation.inspection import Reporter
@@ -24,7 +22,7 @@ from core.runs.folder import RunFolder
 from core.runs.room import require_room
 from core.runs.swap import replacing, require_own
 from core.samples.generate import Recipe
-from core.samples.load import load_base
+from core.samples.load import load_to_draw
 
 CARD = "README.md"
 ANSWERS = 3
@@ -57,7 +55,7 @@ def export_run(run: RunFolder, format: str, out: Path, name: str, report: Report
     require_room(out.parent, 3 * size, "the export")
     done = _Count(report)
     report.phase("loading", "loading the base model")
-    family = _loaded(config)
+    family = load_to_draw(config, out.parent)
     source, question = source_of(run, name, family), _question(config)
     with replacing(out) as folder:
         report.phase("sampling", "comparing base model, adapter and export", ANSWERS * question.steps, "step")
@@ -105,17 +103,11 @@ def _checked(
     Raises:
         RunError: It does not load, or does something else.
     """
-    fresh = _loaded(config)
+    fresh = load_to_draw(config, folder)
     put_on(fresh, format, folder, name)
     measured = compare(base, own, ask(fresh, question, on_step))
     require_agreement(format, measured)
     return measured
-
-
-def _loaded(config: RunConfig) -> Family:
-    family = load_base(config)
-    family.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return family
 
 
 def _put_own(family: Family, run: RunFolder) -> None:

@@ -55,15 +55,11 @@ class Family(Protocol):
             revision: of a hub model.
             variant: of the weight files.
             single_file_config: for a single file, the diffusers folder that lends what a file does not hold.
-            precision: of the text encoders' weights; all else is float32.
+            precision: of the weights of network and text encoders; the autoencoder is always float32.
 
         Raises:
             DataError: ``path`` is no such model; the sentence says what to do.
         """
-        ...
-
-    def to(self, device: torch.device) -> None:
-        """Moves all parts."""
         ...
 
     def lora_targets(self, name: str) -> list[str]:

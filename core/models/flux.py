@@ -98,7 +98,7 @@ class Flux(PipelineFamily):
     def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
         """Tokens and pooled prompt as the pipeline itself encodes them."""
         tokens, pooled, _ = self.pipeline.encode_prompt(
-            texts, None, device=self.pipeline.text_encoder.device, **self._asked
+            texts, None, device=self.encodes_on, **self._asked
         )  # fmt: skip
         return pack(tokens, pooled)
 

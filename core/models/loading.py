@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from core.errors import DataError, Problem, first_line
 from core.models.fetching import folder_of
-from core.models.precision import encoder_dtypes, halve
+from core.models.precision import encoder_dtypes, halve, halve_network
 from core.regular import MEGABYTE, read_regular
 from core.shortage import is_out_of_memory, is_out_of_room
 
@@ -31,22 +31,23 @@ def refused(rule: str, option: str = _OPTION) -> DataError:
 
 
 def load_pipeline(
-    kind: type[Any], path: str, revision: str | None, variant: str | None, *, parts: Sequence[str],
+    kind: type[Any], path: str, revision: str | None, variant: str | None, *, network: str, parts: Sequence[str],
     weighted: Sequence[str], advice: str, encoders: Sequence[str] = (), precision: torch.dtype = torch.float32,
     strangers: Mapping[str, str] = MappingProxyType({}), **options: Any,
 ) -> Any:  # fmt: skip
-    """Reads a local diffusers folder, or a hub id where the hub can be reached, in float32 but for text encoders.
+    """Reads a local diffusers folder, or a hub id where the hub can be reached; the autoencoder always in float32.
 
     Args:
         kind: class of the pipeline.
         path: of the folder, or the hub id.
         revision: of a hub model.
         variant: of the weight files.
+        network: the denoising network's name.
         parts: that a folder must have.
         weighted: those of them whose weights are counted.
         advice: what else to use, at the end of the sentences.
         encoders: names of the text encoders.
-        precision: that their weights are kept in.
+        precision: that its weights and theirs are kept in.
         strangers: what to say of folders of some other pipeline classes, by class.
         **options: for the pipeline's ``from_pretrained``.
 
@@ -60,12 +61,13 @@ def load_pipeline(
     dtypes = encoder_dtypes(model_index(path), encoders, precision)
     with reading(f"be a diffusers folder or a hub id in reach, got {path!r}", advice):
         pipeline = kind.from_pretrained(
-            path, variant=variant, dtype={"default": torch.float32, **dtypes}, use_safetensors=True,
-            local_files_only=True, **options,
+            path, variant=variant, dtype={"default": torch.float32, network: precision, **dtypes},
+            use_safetensors=True, local_files_only=True, **options,
         )  # fmt: skip
     if os.path.isdir(path):
         check_weights({name: getattr(pipeline, name, None) for name in weighted}, path)
     halve(pipeline, dtypes)
+    halve_network(getattr(pipeline, network), precision)
     return pipeline
 
 

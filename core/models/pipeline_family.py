@@ -50,10 +50,6 @@ class PipelineFamily:
         """Pixels that one latent pixel stands for."""
         return self.pipeline.vae_scale_factor
 
-    def to(self, device: torch.device) -> None:
-        """Moves all parts."""
-        self.pipeline.to(device)
-
     @property
     def prompting(self) -> dict[str, Any]:
         """What the pipeline is called with, and its own switches, such as zeros for no prompt."""
@@ -67,6 +63,13 @@ class PipelineFamily:
         The network's own ``dtype`` asks all its modules for hooks first, which is felt at every forward of a small one.
         """
         return next(self.network.parameters()).dtype
+
+    @property
+    def encodes_on(self) -> torch.device:
+        """Where prompts are encoded: a text encoder may lie elsewhere until it is called."""
+        encoder = getattr(self.pipeline, self.encoders[0])
+        hook = getattr(encoder, "_hf_hook", None)
+        return encoder.device if hook is None else hook.execution_device
 
     def lora_targets(self, name: str) -> list[str]:
         """Module name endings; see ``lora_targets`` in the option table."""

@@ -1,4 +1,4 @@
-"""Text encoders in half precision: their weights take half the memory, what they take and give stays float32."""
+"""Half precision: weights take half the memory, and what the parts of a base model take and give stays float32."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from accelerate.utils import convert_outputs_to_fp32
 from torch import nn
-from transformers import PreTrainedModel
 
 WIDE = "T5"
 """How the classes of encoders begin whose values leave the range of float16."""
@@ -28,6 +27,23 @@ def encoder_dtypes(
         wide = str(listed.get(name, [None, None])[-1]).startswith(WIDE)
         found[name] = torch.bfloat16 if wide and precision == torch.float16 else precision
     return found
+
+
+def halve_network(network: nn.Module, dtype: torch.dtype) -> None:
+    """Halves all weights of a denoising network, once; from then on it computes in mixed precision.
+
+    Rollouts, training, probes and pipelines may call it alike: it takes float32, and float32 is what it gives, so that
+    schedulers keep latents in float32 between the steps.
+
+    Args:
+        network: frozen.
+        dtype: nothing is done for float32.
+    """
+    if dtype == torch.float32:
+        return
+    for tensor in (*network.parameters(), *network.buffers()):  # a table of positions too, as a folder's is read
+        tensor.data = tensor.data.to(dtype if tensor.is_floating_point() else tensor.dtype)
+    network.forward = convert_outputs_to_fp32(_mixed(network, _prompted(network.forward, dtype), dtype))
 
 
 def halve(pipeline: Any, dtypes: Mapping[str, torch.dtype]) -> None:
@@ -52,10 +68,20 @@ def halve(pipeline: Any, dtypes: Mapping[str, torch.dtype]) -> None:
         encoder.forward = convert_outputs_to_fp32(_mixed(encoder, encoder.forward, dtype))
 
 
-def _mixed(encoder: PreTrainedModel, plain: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
+def _mixed(part: nn.Module, plain: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
     @wraps(plain)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        with torch.autocast(encoder.device.type, dtype):
+        with torch.autocast(next(part.parameters()).device.type, dtype):
             return plain(*args, **kwargs)
+
+    return forward
+
+
+def _prompted(plain: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
+    """Takes encoded prompts in float32 as pipelines give them, which a norm on the CPU does not take beside others."""
+
+    @wraps(plain)
+    def forward(*args: Any, encoder_hidden_states: torch.Tensor, **kwargs: Any) -> Any:
+        return plain(*args, encoder_hidden_states=encoder_hidden_states.to(dtype), **kwargs)
 
     return forward

@@ -73,7 +73,7 @@ class SD3(PipelineFamily):
     ) -> Float[Tensor, "n rows width"]:
         """Tokens of both CLIP encoders and their pooled prompt; T5's tokens stay, and T5 is not asked."""
         texts, which = distinct(prompts)
-        device = self.pipeline.text_encoder.device
+        device = self.encodes_on
         found = [self.pipeline._get_clip_prompt_embeds(texts, device=device, clip_model_index=i) for i in range(2)]
         told = torch.cat([tokens for tokens, _ in found], dim=-1)[which].to(condition.device)
         pooled = torch.cat([each for _, each in found], dim=-1)[which].to(condition.device)
@@ -84,7 +84,7 @@ class SD3(PipelineFamily):
     def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
         """Tokens and pooled prompt as the pipeline itself encodes them."""
         tokens, _, pooled, _ = self.pipeline.encode_prompt(
-            texts, None, None, device=self.pipeline.text_encoder.device, do_classifier_free_guidance=False
+            texts, None, None, device=self.encodes_on, do_classifier_free_guidance=False
         )
         return pack(tokens, pooled)
 

@@ -77,7 +77,7 @@ class SDXL(PipelineFamily):
     def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
         """Tokens and pooled prompt as the pipeline itself encodes them; unframed."""
         tokens, _, pooled, _ = self.pipeline.encode_prompt(
-            texts, device=self.pipeline.text_encoder.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            texts, device=self.encodes_on, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return pack(tokens, pooled, tokens.new_zeros(len(tokens), FRAMING))
 

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from torch import nn
 
 from core.models.loading import check_folder, check_weights, load_pipeline, model_index, reading, refused
-from core.models.precision import encoder_dtypes, halve
+from core.models.precision import encoder_dtypes, halve, halve_network
 from core.models.single_layouts import ENCODERS, IDENTITY, NETWORK, SAYS, VAE, Encoder
 
 OPTION = "single_file_config"
@@ -40,13 +40,14 @@ def load_model(
     """
     if single_file_config is None:
         return load_pipeline(
-            kind, path, revision, variant, parts=parts, weighted=weighted, advice=advice, encoders=encoders,
-            precision=precision, strangers=strangers, **options,
+            kind, path, revision, variant, network=network, parts=parts, weighted=weighted, advice=advice,
+            encoders=encoders, precision=precision, strangers=strangers, **options,
         )  # fmt: skip
     pipeline = load_single_file(
         kind, path, single_file_config, network=network, parts=parts, strangers=strangers, **options
     )
     halve(pipeline, encoder_dtypes(model_index(single_file_config, OPTION), encoders, precision))
+    halve_network(getattr(pipeline, network), precision)
     return pipeline
 
 

@@ -54,7 +54,7 @@ class StableDiffusion(PipelineFamily):
     def _encoded(self, texts: list[str]) -> Float[Tensor, "n tokens width"]:
         """The text encoder's last hidden states, as the pipeline itself encodes them."""
         embeddings, _ = self.pipeline.encode_prompt(
-            texts, self.pipeline.text_encoder.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            texts, self.encodes_on, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return embeddings.float()
 

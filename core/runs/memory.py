@@ -16,8 +16,7 @@ class Memory:
     """What a training takes where it is trained, in bytes, told from shapes.
 
     Attributes:
-        loaded: The frozen network as it is read, before it is cast.
-        network: The frozen network as it is trained with.
+        network: The frozen network.
         adapter: The LoRA.
         gradients: Of the LoRA.
         optimizer: Its state.
@@ -33,7 +32,6 @@ class Memory:
         encoders: Text encoders that are trained, and stay.
     """
 
-    loaded: int
     network: int
     adapter: int
     gradients: int
@@ -100,7 +98,7 @@ def need_of(config: RunConfig, memory: Memory, device: str) -> Need:
     many = config.training.num_processes if on_cpu else 1
     return Need(
         network=many * memory.network,
-        encoding=many * (memory.encoder + memory.encoders + (memory.loaded if on_cpu else 0)),  # on a GPU later
+        encoding=many * (memory.encoder + memory.encoders + (memory.network if on_cpu else 0)),  # on a GPU later
         step=many * _step(config, memory), drawing=_drawing(config, memory) + (many - 1) * _kept(memory),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Base models as a configuration names them, finished runs, and the pictures that both are measured on."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,20 +17,30 @@ from core.models.lora_path import DIFFUSERS_FILE
 from core.runs.adapter_check import adapter_problem
 from core.runs.folder import RunFolder
 from core.runs.manifest import check_measured
+from core.samples.aside import set_aside
 
 PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """By ``mixed_precision``."""
 
 
+def drawing_device() -> torch.device:
+    """Where pictures are drawn outside of a training: the GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def load_base(config: RunConfig) -> Family:
-    """The base model of a configuration, its text encoders in the precision of its training.
+    """The base model of a configuration, network and text encoders in the precision of its training.
+
+    What was trained with fp16 is loaded in float32 where there is no GPU: a CPU has no float16 to speak of.
 
     Raises:
         DataError: it cannot be loaded; the sentence says what to do.
     """
-    model = config.model
+    model, precision = config.model, PRECISIONS[config.training.mixed_precision]
     path = model_path(model.pretrained_model_name_or_path)
-    told: dict[str, Any] = {"precision": PRECISIONS[config.training.mixed_precision]}
+    if precision == torch.float16 and not torch.cuda.is_available():
+        precision = torch.float32
+    told: dict[str, Any] = {"precision": precision}
     if model.embedded_guidance is not None:
         told["embedded_guidance"] = model.embedded_guidance
     if model.single_file_config is not None:
@@ -37,15 +48,34 @@ def load_base(config: RunConfig) -> Family:
     return FAMILIES[model.family].resolve().load(path, revision=model.revision, variant=model.variant, **told)
 
 
+def load_to_draw(config: RunConfig, folder: Path) -> Family:
+    """The base model of a configuration where pictures are drawn, taking no more room there than its training does.
+
+    Its network stays on the device; the other parts come for a call.
+
+    Args:
+        config: of a training.
+        folder: on whose disk the weights of the others wait.
+
+    Raises:
+        DataError: it cannot be loaded; the sentence says what to do.
+        RunError: there is too little room on the disk, or it does not take the weights.
+    """
+    family, device = load_base(config), drawing_device()
+    set_aside(family, device, folder)
+    family.network.to(device)
+    return family
+
+
 def load_finished(folder: RunFolder) -> Family:
-    """The base model of a run, with the run's final adapter on it.
+    """The base model of a run where pictures are drawn, with the run's final adapter on it.
 
     Raises:
         RunError: the run has no final adapter, or one that cannot be read.
         DataError: its base model cannot be loaded.
     """
     check_finished(folder)
-    family = load_base(folder.config())
+    family = load_to_draw(folder.config(), folder.path)
     family.pipeline.load_lora_weights(folder.adapter_dir, use_safetensors=True)
     for part in (family.network, *family.adapted_encoders().values()):
         part.eval()  # the file brings the training's dropout with it, switched on

@@ -1,9 +1,9 @@
 """The LoRA on the denoising network, and on text encoders that learn beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -28,13 +28,13 @@ def add_adapter(
     The B matrices start at zero, so that the adapted network begins as the base.
     """
     torch.manual_seed(key(seed, "adapter"))
-    network.add_adapter(
-        LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, init_lora_weights="gaussian")
-    )
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.data = parameter.data.float()
-    return parameters
+    with _seen_as_float32(network):
+        network.add_adapter(
+            LoraConfig(
+                r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, init_lora_weights="gaussian"
+            )
+        )
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 def add_encoder_adapter(
@@ -51,31 +51,31 @@ def add_encoder_adapter(
         place: of the encoder in the pipeline, from 0: each has first values of its own.
     """
     torch.manual_seed(key(seed, "adapter", place + 1))
-    encoder.add_adapter(
-        LoraConfig(
-            r=rank, lora_alpha=alpha, target_modules=list(CLIP_TARGETS), init_lora_weights="gaussian",
-            layers_to_transform=list(range(layers)), layers_pattern="layers",
-        )
-    )  # fmt: skip
+    with _seen_as_float32(encoder):
+        encoder.add_adapter(
+            LoraConfig(
+                r=rank, lora_alpha=alpha, target_modules=list(CLIP_TARGETS), init_lora_weights="gaussian",
+                layers_to_transform=list(range(layers)), layers_pattern="layers",
+            )
+        )  # fmt: skip
     encoder.eval()  # what it says shall not depend on whether it is trained on
-    parameters = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.data = parameter.data.float()
-    return parameters
+    return [parameter for parameter in encoder.parameters() if parameter.requires_grad]
 
 
-def cast_frozen(network: nn.Module, dtype: torch.dtype) -> None:
-    """Halves a frozen network's weights; what is trained stays in float32, which the small steps of training need."""
-    for parameter in network.parameters():
-        if not parameter.requires_grad and parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)
-    network.register_forward_pre_hook(_cast_prompts, with_kwargs=True)
+@contextmanager
+def _seen_as_float32(network: nn.Module) -> Iterator[None]:
+    """A half-precision network whose weights look like float32: a new adapter takes their format, and would be rounded.
 
-
-def _cast_prompts(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Encoded prompts in the network's precision: pipelines give float32, which a norm on the CPU does not take."""
-    name = "encoder_hidden_states"
-    return args, {**kwargs, name: kwargs[name].to(network.dtype)} if name in kwargs else kwargs
+    Meanwhile they are one number, seen in each weight's shape; they come back as they were.
+    """
+    kept = {weights: weights.data for weights in network.parameters()}
+    try:
+        for weights in kept:
+            weights.data = torch.zeros((), device=weights.device).expand(weights.shape)
+        yield
+    finally:
+        for weights, data in kept.items():
+            weights.data = data
 
 
 def adapter_tensors(network: nn.Module, encoders: Encoders = NONE) -> dict[str, torch.Tensor]:

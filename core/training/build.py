@@ -21,9 +21,9 @@ from core.errors import ConfigError, Problem
 from core.models.family import Family
 from core.rollout.reflexflow import ReflexFlow
 from core.runs.manifest import Entry
+from core.samples.aside import set_aside
 from core.samples.load import load_base
-from core.training.adapter import Encoders, add_adapter, add_encoder_adapter, cast_frozen
-from core.training.aside import set_aside
+from core.training.adapter import Encoders, add_adapter, add_encoder_adapter
 from core.training.base_problems import model_problems, own_grid
 from core.training.batches import BatchStream, Source
 from core.training.candidates import posterior_over
@@ -259,8 +259,6 @@ def _adapted(
             place=place,
         )
     ]  # fmt: skip
-    if training.mixed_precision != "no":
-        cast_frozen(family.network, require_precision(config))
     family.network.train()
     if sharding is not None:
         shard(family.network, sharding, accelerator.device)

@@ -20,9 +20,9 @@ from torch.amp.grad_scaler import GradScaler
 from core.errors import RunError, printable
 from core.runs.files import cannot_write, make_folder, sync, write_whole
 from core.runs.room import require_room
+from core.samples.tensors import finite_or_refuse, size_of, written
 from core.training.adapter import NONE, Encoders, adapter_tensors, load_adapter_state
 from core.training.optimizers import read_state, state_bytes, write_state
-from core.training.tensors import finite_or_refuse, size_of, written
 
 ASIDE, DOOMED = ".writing-", ".deleting-"
 _STATE = "state.json"

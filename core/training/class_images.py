@@ -20,9 +20,9 @@ from core.runs.cached import CLASS_IMAGES
 from core.runs.file_lock import lock
 from core.runs.files import make_folder, write_whole
 from core.runs.workspace import Workspace
+from core.samples.aside import set_aside
 from core.samples.generate import Recipe, generate, png
-from core.samples.load import load_base
-from core.training.aside import set_aside
+from core.samples.load import drawing_device, load_base
 from core.training.precision import require_precision
 from core.training.report import Report
 from core.training.streams import key
@@ -67,7 +67,7 @@ def class_items(config: RunConfig, family: Family, folder: Path, report: Report,
         with _alone(drawn / ".lock", report):
             absent = _absent(drawn, seeds)
             if absent:
-                with _brought(family.network, device, require_precision(config)):
+                with _brought(family.network, device):
                     _draw(family, prompt, absent, recipe, drawn, report)
     size = data.resolution
     return own + [Item(drawn / f"{seed}.png", f"{seed}.png", prompt, "class prompt", size, size) for seed in seeds]
@@ -85,26 +85,20 @@ def draw_class_images(config: RunConfig, workspace: Workspace, report: Report) -
         rule = "with_prior_preservation must be true for class pictures to be drawn, got false"
         raise ConfigError([Problem("with_prior_preservation", rule)])
     require_precision(config)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    family = load_base(config)
+    family, device = load_base(config), drawing_device()
     set_aside(family, device, workspace.root)
     return class_items(config, family, workspace.root / CLASS_IMAGES, report, device)
 
 
 @contextmanager
-def _brought(network: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[None]:
-    """A frozen network on a device, in the precision of its training; afterwards it is what it was, bit for bit.
-
-    Its weights wait meanwhile where they were: the adapter's first values are drawn beside those of full precision.
-    """
+def _brought(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """A frozen network on a device; afterwards it is where it was, for it may be split over several."""
     tensors = [*network.parameters(), *network.buffers()]
     kept = [tensor.data for tensor in tensors]
     try:
         for tensor in tensors:
-            halved = isinstance(tensor, nn.Parameter) and tensor.is_floating_point()
-            tensor.data = tensor.data.to(device, dtype if halved else tensor.dtype)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            yield
+            tensor.data = tensor.data.to(device)
+        yield
     finally:
         for tensor, data in zip(tensors, kept, strict=True):
             tensor.data = data

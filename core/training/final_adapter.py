@@ -11,8 +11,8 @@ from core.errors import RunError
 from core.models.family import Family
 from core.runs.files import cannot_write, make_folder, sync
 from core.runs.room import require_room
+from core.samples.tensors import finite_or_refuse, size_of, written
 from core.training.adapter import adapter_tensors
-from core.training.tensors import finite_or_refuse, size_of, written
 
 ASIDE = ".writing-"
 

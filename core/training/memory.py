@@ -16,9 +16,6 @@ from core.runs.memory import Memory
 from core.training.build import Parts
 from core.training.optimizers import state_bytes
 
-LOADED = 4
-"""Bytes of a number as base models are loaded, float32, before they are cast."""
-
 
 def forecast_memory(parts: Parts) -> Memory:
     """What the parts of a training take where it is trained; nothing is computed, and the parts stay as they are.
@@ -32,8 +29,7 @@ def forecast_memory(parts: Parts) -> Memory:
     activations, again = _activations(parts, trained)
     call, item = _calls(parts)
     return Memory(
-        loaded=LOADED * sum(parameter.numel() for parameter in frozen), network=_bytes(frozen),
-        adapter=_bytes(trained), gradients=_bytes(trained),
+        network=_bytes(frozen), adapter=_bytes(trained), gradients=_bytes(trained),
         optimizer=state_bytes(parts.config.training.optimizer, trained), activations=activations, again=again,
         call=call, item=item, guided=2 if parts.family.takes_guidance else 1, encoder=_largest_encoder(parts),
         autoencoder=_bytes(parts.family.pipeline.vae.parameters()), picture=_picture(parts),
@@ -110,7 +106,7 @@ def _said(encoder: nn.Module, items: int) -> Tensor:
 def _picture(parts: Parts) -> int:
     """Peak of the decoding of one picture, beside the autoencoder itself."""
     decoder, device, ledger = parts.family.pipeline.vae.decoder, parts.accelerator.device, Ledger()
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), parts.accelerator.autocast():
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         there = {name: value.to(device) for name, value in decoder.state_dict(keep_vars=True).items()}
         latent = torch.empty(1, *parts.probe.training.shape[1:], device=device, dtype=parts.family.pipeline.vae.dtype)
         with ledger:

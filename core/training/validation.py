@@ -63,7 +63,7 @@ def draw(parts: Parts, folder: RunFolder, step: int, report: Report) -> None:
     )  # fmt: skip
     total, model = len(prompts) * count, base_label(config.model.pretrained_model_name_or_path)
     report.phase("sampling", f"drawing pictures at step {step}", total, "picture")
-    with evaluation_mode(parts.family.network), parts.accelerator.autocast():
+    with evaluation_mode(parts.family.network):
         samples = generate(parts.family, prompts, seeds, recipe, on_step=report.check)
         for done, sample in enumerate(samples):
             path = save_sample(folder.samples_dir, step, sample, recipe, run=folder.name, model=model)
@@ -75,7 +75,7 @@ def _probe(parts: Parts, folder: RunFolder, step: int, report: Report) -> None:
     """The cheap subset of the drift metrics, and the alarms that they give cause for."""
     began = time.perf_counter()
     report.phase("sampling", f"measuring drift at step {step}")
-    with evaluation_mode(parts.family.network), parts.accelerator.autocast():
+    with evaluation_mode(parts.family.network):
         found = probe(parts, report.check)
     record = replace(found, step=step, seconds=time.perf_counter() - began)
     journal.append(folder.drift_path, record.to_dict())

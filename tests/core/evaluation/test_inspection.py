@@ -119,7 +119,7 @@ def test_strips_go_from_noise_to_clean_on_both_paths_of_both_models(run):
 
 
 def test_both_paths_begin_with_the_same_noise(run):
-    subject = load_subject(run.config())  # at zero terminal SNR the true path begins in pure noise too
+    subject = load_subject(run.config(), run.path)  # at zero terminal SNR the true path begins in pure noise too
     found = films(subject, base=False, pairs=2, on_step=lambda: None)
     true, own = found["teacher-forced"], found["own"]
     torch.testing.assert_close(own.estimates[0], true.estimates[0], atol=1e-4, rtol=1e-4)
@@ -127,7 +127,7 @@ def test_both_paths_begin_with_the_same_noise(run):
 
 
 def test_the_base_is_measured_alike_with_and_without_an_adapter_on_it(run):
-    subject = load_subject(run.config())
+    subject = load_subject(run.config(), run.path)
 
     def measured(base):
         return measure_full(subject, base=base, step=0, samples=2, on_step=lambda: None)
@@ -219,7 +219,7 @@ def test_adherence_is_taken_where_the_base_names_backgrounds(bases, trained):
     path.write_text(json.dumps({"white": [255, 255, 255]}))
     try:
         run = trained("named", instance_prompt="a sks cat on a white background")
-        subject = load_subject(run.config())
+        subject = load_subject(run.config(), run.path)
         scores = chain_at(subject, 4, 3, 1.0, lambda: None)
     finally:
         path.unlink()

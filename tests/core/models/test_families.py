@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from core.errors import DataError
 from core.models import FAMILIES
 from core.models.family import Family
 from core.models.lora_targets import TARGETS
-from core.training.adapter import add_adapter, cast_frozen
+from core.training.adapter import add_adapter
 
 PROMPT = "a sks cat"
 
@@ -36,10 +37,27 @@ def test_it_keeps_the_contract(family):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_its_precision_is_that_of_the_frozen_weights_whatever_is_adapted(family, dtype):
-    add_adapter(family.network, targets=family.lora_targets("all"), rank=2, alpha=2.0, dropout=0.0, seed=0)
-    cast_frozen(family.network, dtype)
-    assert family.dtype == family.network.dtype == dtype
+def test_its_precision_is_that_of_the_frozen_weights_whatever_is_adapted(family, family_bases, dtype):
+    name = next(name for name, kind in CLASSES.items() if kind is type(family))
+    loaded = CLASSES[name].load(str(family_bases[name]), precision=dtype)
+    add_adapter(loaded.network, targets=loaded.lora_targets("all"), rank=2, alpha=2.0, dropout=0.0, seed=0)
+    assert loaded.dtype == loaded.network.dtype == dtype
+
+
+def test_prompts_are_encoded_where_an_encoder_is_called_not_where_it_waits(family, monkeypatch):
+    asked = []
+
+    def encode(*args, device, **kwargs):
+        asked.append(device)
+        raise InterruptedError
+
+    monkeypatch.setattr(
+        family.pipeline.text_encoder, "_hf_hook", SimpleNamespace(execution_device="gpu"), raising=False
+    )
+    monkeypatch.setattr(family.pipeline, "encode_prompt", encode)
+    with pytest.raises(InterruptedError):
+        family.encode_prompts([PROMPT])
+    assert asked == ["gpu"]
 
 
 @pytest.mark.parametrize("steps", [2, 5])

@@ -1,4 +1,4 @@
-"""Text encoders in half precision: half the weights, one condition everywhere, float32 outside."""
+"""Network and text encoders in half precision: half the weights, one condition everywhere, float32 outside."""
 
 import pytest
 import torch
@@ -40,7 +40,8 @@ def test_linear_layers_are_halved_once_and_stay_so(loaded, precision):
             assert {each.dtype for each in linear} == {wanted}
             assert encoder.dtype == encoder.get_input_embeddings().weight.dtype == torch.float32
         family.encode_prompts(PROMPTS)
-    assert {family.network.dtype, family.pipeline.vae.dtype} == {torch.float32}
+    assert {each.dtype for each in family.network.parameters()} == {precision}
+    assert {each.dtype for each in family.pipeline.vae.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("precision", HALVES, ids=str)

@@ -14,7 +14,7 @@ from tests.support.fabricated import changed
 
 GIB = 2**30
 MEMORY = Memory(
-    loaded=400, network=200, adapter=10, gradients=10, optimizer=20, activations=500, again=520, call=5, item=40,
+    network=200, adapter=10, gradients=10, optimizer=20, activations=500, again=520, call=5, item=40,
     guided=2, encoder=90, autoencoder=30, picture=100,
 )  # fmt: skip
 PLAIN = {
@@ -80,7 +80,7 @@ def test_drawing_takes_the_largest_of_encoder_decoding_and_sampling(demo):
 
 
 def test_on_a_gpu_the_network_comes_after_the_prompts_are_encoded_and_on_a_cpu_processes_share(demo):
-    assert need(demo).encoding == 400 + 90
+    assert need(demo).encoding == 200 + 90
     assert need(demo, device="cuda").encoding == 90
     assert need(demo, device="cuda", with_prior_preservation=True, class_prompt="a cat").encoding == 90
     assert need(demo, device="cuda", num_processes=2).step == need(demo).step

@@ -146,7 +146,7 @@ def test_they_are_drawn_in_the_runs_precision_and_the_network_is_then_what_it_wa
     seen, plain = [], class_images.generate
 
     def generate(family, *args, **kwargs):
-        seen.append(({each.dtype for each in family.network.parameters()}, torch.is_autocast_enabled("cpu")))
+        seen.append({each.dtype for each in family.network.parameters()})
         yield from plain(family, *args, **kwargs)
 
     monkeypatch.setattr(class_images, "generate", generate)
@@ -154,9 +154,8 @@ def test_they_are_drawn_in_the_runs_precision_and_the_network_is_then_what_it_wa
     family = load_base(chosen)
     before = {name: value.clone() for name, value in family.network.state_dict().items()}
     class_images.class_items(chosen, family, runs_dir, Report(RunFolder(runs_dir), None), torch.device("cpu"))
-    assert seen == [({dtype}, precision == "bf16")]
+    assert seen == [{dtype}]
     assert same_bits(before, family.network.state_dict())
-    assert {each.dtype for each in family.network.parameters()} == {torch.float32}
 
 
 def test_a_job_says_that_a_precision_is_not_to_be_had(config, runs_dir):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from core.models.family import Family
 from core.runs.files import cannot_write, make_folder
 from core.runs.room import require_room
-from core.training.tensors import size_of, written
+from core.samples.tensors import size_of, written
 
 CALLS = ("encode", "decode")
 """What is called of an autoencoder beside its ``forward``."""
@@ -61,8 +61,8 @@ class Aside(ModelHook):
         self._stored = _stored({str(index): tensor.data for index, tensor in enumerate(self._tensors)}, folder)
 
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Brings the part, and what it is given."""
-        for tensor in self._tensors:
+        """Brings the part, with an adapter that was put on it since, and what it is given."""
+        for tensor in (*self._tensors, *module.parameters()):
             tensor.data = tensor.data.to(self.execution_device)
         return send_to_device(args, self.execution_device), send_to_device(kwargs, self.execution_device)
 

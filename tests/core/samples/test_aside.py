@@ -16,7 +16,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from core.errors import RunError
 from core.models.stable_diffusion import StableDiffusion
 from core.runs.folder import RunFolder
-from core.training.aside import Aside, set_aside
+from core.samples.aside import Aside, set_aside
 
 MEBIBYTE = 2**20
 
@@ -61,13 +61,24 @@ def test_a_part_comes_with_what_it_is_given_keeps_its_tensors_and_goes_back(tmp_
     device = torch.device("cpu")
     set_aside(family, device, tmp_path)
     mapped = part.weight.data_ptr()
-    with patch("core.training.aside.send_to_device", side_effect=lambda given, to: given) as sent:
+    with patch("core.samples.aside.send_to_device", side_effect=lambda given, to: given) as sent:
         part(torch.ones(1, 3))
     assert [call.args[1] for call in sent.call_args_list] == [device, device]
     assert part._hf_hook.execution_device == device  # where diffusers looks
     assert part.weight.data_ptr() != mapped
     assert all(value.equal(before[name]) for name, value in weights(part).items())
     assert part.bias is bias  # a tied weight goes on being one
+
+
+def test_an_adapter_that_came_later_comes_along(tmp_path):
+    part = nn.Sequential(nn.Linear(3, 2))
+    aside = Aside(part, torch.device("cpu"), tmp_path)
+    aside.leave()
+    part.append(nn.Linear(2, 2))
+    moved, plain = [], torch.Tensor.to
+    with patch.object(torch.Tensor, "to", lambda tensor, *to: (moved.append(tensor.shape), plain(tensor, *to))[1]):
+        aside.pre_forward(part)
+    assert {each.shape for each in part.parameters()} <= set(moved)
 
 
 def test_what_is_trained_is_not_put_aside(tmp_path):
@@ -101,7 +112,7 @@ def test_a_run_draws_class_and_validation_pictures_and_scores_as_if_nothing_left
     aside = RunFolder.create(runs_dir, "aside", config(**options))
     run(aside)
     there = RunFolder.create(runs_dir / "other" / "runs", "there", config(**options))
-    with patch("core.training.build.set_aside", lambda family, device, folder, **named: family.to(device)):
+    with patch("core.training.build.set_aside", lambda family, device, folder, **named: family.pipeline.to(device)):
         run(there)
     pictures = [sorted(folder.samples_dir.rglob("*.png")) for folder in (aside, there)]
     assert len(pictures[0]) == 2
