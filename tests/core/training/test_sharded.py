@@ -20,7 +20,7 @@ from core.runs import journal
 from core.runs.folder import RunFolder
 from core.runs.status import read_status
 from core.training.adapter import add_adapter
-from core.training.sharding import shard
+from core.training.sharding import Lockstep, shard
 
 ROOT = Path(__file__).resolve().parents[3]
 PREFIX = "scheduled_sampling_"
@@ -127,6 +127,29 @@ def test_the_adapter_stays_whole_and_the_base_does_not(group, network):
 def test_a_class_that_the_network_has_not_is_refused(group, network):
     with pytest.raises(ConfigError, match="classes that the network has, got FluxTransformerBlock"):
         shard(network, Sharding("TRANSFORMER_BASED_WRAP", ("FluxTransformerBlock",)), torch.device("cpu"))
+
+
+def test_joining_the_others_changes_nothing(monkeypatch):
+    weight = torch.nn.Parameter(torch.ones(3))
+    weight.grad = torch.tensor([1.0, 2.0, 3.0])
+    joined = []
+
+    def call():
+        joined.append(torch.is_grad_enabled())
+        return weight * torch.rand(3)
+
+    wishes = iter([2, 1, 2, 0])  # of a process that looks, trains, looks, and is done
+
+    def reduce(said, operation):
+        assert operation is dist.ReduceOp.MAX
+        said.fill_(next(wishes))
+
+    monkeypatch.setattr(dist, "all_reduce", reduce)
+    before = torch.get_rng_state()
+    Lockstep(torch.nn.Identity(), call, torch.device("cpu")).wait()
+    assert joined == [False, True, False]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert weight.grad.tolist() == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"])
