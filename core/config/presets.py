@@ -16,6 +16,7 @@ from core.config.run import RunConfig
 from core.config.spec import show_value
 from core.config.toml import toml_document
 from core.errors import ConfigError, Problem, RunError, printable
+from core.models import FAMILIES
 
 DEFAULT_PRESET = "demo"
 ABOUT = ("title", "summary", "for_whom")
@@ -53,7 +54,7 @@ class Preset:
 
 
 def list_presets(workspace: Path | None = None) -> dict[str, Preset]:
-    """All presets that can be read: the demo, the other shipped ones, then those of the workspace, by name.
+    """All presets that can be read: the demo, the other shipped ones from small base models to large, then one's own.
 
     Args:
         workspace: The workspace's folder, or None for the shipped ones only. What is wrong with the files left out is
@@ -65,7 +66,17 @@ def list_presets(workspace: Path | None = None) -> dict[str, Preset]:
             found[name] = _read_preset(name, path)
         except ConfigError:
             continue
-    return found
+    return dict(sorted(found.items(), key=lambda item: _place(item[1])))
+
+
+def _place(preset: Preset) -> tuple[bool, bool, int]:
+    """Before those with larger tuples; presets of one place stay in the order of their names."""
+    model = preset.config.model
+    return (
+        not preset.shipped,
+        model.pretrained_model_name_or_path not in EMBEDDED_BASES,
+        list(FAMILIES).index(model.family),
+    )
 
 
 def broken_presets(workspace: Path | None = None) -> dict[str, ConfigError]:

@@ -24,7 +24,8 @@ def forecast_memory(parts: Parts) -> Memory:
     """
     trained = [parameter for group in parts.optimizer.param_groups for parameter in group["params"]]
     own = {id(parameter) for parameter in trained}
-    frozen = [parameter for parameter in parts.family.network.parameters() if id(parameter) not in own]
+    network = parts.family.network
+    frozen = [tensor for tensor in (*network.parameters(), *network.buffers()) if id(tensor) not in own]
     encoders = parts.conditions.encoders.values()
     activations, again = _activations(parts, trained)
     call, item = _calls(parts)

@@ -19,6 +19,7 @@ from core.config.presets import (
 )
 from core.config.saved import load_config, save_config
 from core.errors import ConfigError, RunError
+from core.models import FAMILIES
 
 SHIPPED = sorted(path.stem for path in PRESETS_DIR.glob("*.toml"))
 
@@ -30,7 +31,10 @@ def refusals(*args, **kwargs):
 
 
 def test_the_demo_comes_first_and_its_twin_and_the_four_families_follow():
-    assert next(iter(list_presets())) == "demo"
+    names = list(list_presets())
+    assert names[:2] == ["demo", "demo-flow"]
+    families = [list_presets()[name].config.model.family for name in names]
+    assert families == sorted(families, key=list(FAMILIES).index)  # from small base models to large
     assert {"demo", "demo-flow", "sd15", "sdxl", "sd3", "flux"} <= set(SHIPPED)
     assert broken_presets() == {}
 
