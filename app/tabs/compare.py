@@ -23,6 +23,7 @@ from app.viewer import pictures_html
 NOTHING = (
     "Choose an experiment, or two to six runs. Nothing trained yet? The demo on the Home tab makes a first comparison."
 )
+NOT_CHOSEN = "Nothing is chosen yet."
 VIEWS = [("Equal steps", "steps"), ("Equal compute", "compute")]
 AXES = [
     ("Optimizer steps", "steps"),
@@ -155,7 +156,8 @@ def _makers(parts: Parts, chosen: Chosen, view: Any, axis: Any) -> dict[str, Cal
     workbench = parts.workbench
     journals = workbench.journals
     if not chosen.runs:
-        return dict.fromkeys(SECTIONS, str) | {"verdict": lambda: empty(NOTHING)}
+        waiting = dict.fromkeys(("costs", "sweeps", "curves", "difference"), lambda: empty(NOT_CHOSEN))
+        return dict.fromkeys(SECTIONS, str) | waiting | {"verdict": lambda: empty(NOTHING)}
 
     def scores() -> str:
         return scores_html(*judgement_of(journals, chosen, view), view)
