@@ -10,7 +10,7 @@ from importlib.metadata import distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-TESTED = ("dev", "build", "prodigy", "tensorboard")
+TESTED = ("dev", "build", "bitsandbytes", "prodigy", "tensorboard")
 """The extras that the tests and the pictures need; the others are installed by who wants them."""
 HEAD = "# Exact versions, written by `make lock`; the ranges are in pyproject.toml.\n"
 
