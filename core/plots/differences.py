@@ -29,8 +29,8 @@ def draw(series: Mapping[str, Sequence[Compared]]) -> Figure:
     if not found:
         return empty(EMPTY)
     labels = list(dict.fromkeys(label for label, _ in found))
-    styles = arm_styles(list(series))
     references = dict.fromkeys(one.reference for _, one in found)
+    styles = arm_styles([*references, *series])  # the reference has a style of its own in every other plot
     words = f"difference from {' or '.join(references)}"
     height = 0.17 * len(labels) + 0.12
     figure, panels = new_panels(len(scores), words, "", columns=1, height=height, left=LEFT, top=0.26, gap=0.46)

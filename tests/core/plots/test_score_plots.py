@@ -5,6 +5,7 @@ import math
 import pytest
 
 from core.plots import PLOTS
+from core.plots.arms import arm_styles
 from core.plots.figure import summary_of
 from core.plots.palette import SUBDUED
 from core.runs.scores import SCORES
@@ -71,6 +72,14 @@ def test_differences_have_a_dot_a_seed_a_mean_and_a_panel_a_score():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["rollout", "placebo"]
     assert "difference from teacher-forced" in figure.axes[-1].get_xlabel()
     assert "rollout -0.05 over 2 seeds; placebo 0.15 over 2 seeds" in summary_of(figure)
+
+
+def test_an_arm_has_the_colour_that_it_has_beside_its_reference():
+    series = {name: [compared("v_end", [0.1], arm=name)] for name in ("lr1e-4", "lr5e-4")}
+    figure = PLOTS["differences"].draw(series)
+    styles = arm_styles(["teacher-forced", *series])
+    drawn = [line.get_color() for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert drawn == [styles[name].colour for name in series]
 
 
 def test_an_interval_is_drawn_only_where_one_is_given():
