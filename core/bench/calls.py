@@ -14,6 +14,7 @@ from core.noise.denoiser import evaluation_mode
 from core.rollout.engine import roll
 from core.rollout.plan import RolloutPlan
 from core.training.batches import Batch, Position
+from core.training.dry_run import finish
 from core.training.loop import Loop
 from core.training.step import Trainer, fresh_step
 
@@ -39,7 +40,8 @@ def measure() -> None:
     figure("the same, one item at a time", f"{apart:.2f}")
     counted = statistics.mean(_counted(with_reflexflow, step) for step in range(COUNTED))
     figure(f"the same with ReflexFlow, counted in {COUNTED} steps of an empty network", f"{counted:.2f}", "≤ 10.5")
-    batches = [stream.draw(Position(step, 0), 1.0) for step in range(TIMED)]
+    device = loop.parts.accelerator.device
+    batches = [stream.draw(Position(step, 0), 1.0).to(device) for step in range(TIMED)]
     ours, theirs = (sum(_timed(loop.parts, batch, one) for batch in batches) for one in (False, True))
     figure("seconds a rollout, advancing together", f"{ours / TIMED:.3f} s")
     figure("seconds a rollout, one item at a time, same network and plans", f"{theirs / TIMED:.3f} s")
@@ -48,7 +50,8 @@ def measure() -> None:
 
 def _counted(loop: Loop, step: int) -> int:
     """Calls of a real step beside the one that is trained, of a network that answers with zeros."""
-    calls, weight = [], nn.Parameter(torch.zeros(()))
+    device = loop.parts.accelerator.device
+    calls, weight = [], nn.Parameter(torch.zeros((), device=device))
 
     def predict(network: nn.Module, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         calls.append(len(noisy))
@@ -56,7 +59,7 @@ def _counted(loop: Loop, step: int) -> int:
 
     empty = nn.Identity()
     trainer = Trainer(empty, empty, predict, lambda loss: loss.backward(), nullcontext)
-    fresh_step(trainer, loop.parts.stream.draw(Position(step, 0), 1.0), loop.parts.options)
+    fresh_step(trainer, loop.parts.stream.draw(Position(step, 0), 1.0).to(device), loop.parts.options)
     return len(calls) - 1
 
 
@@ -83,4 +86,5 @@ def _timed(parts, batch: Batch, one_at_a_time: bool) -> float:
                     source=batch.plan.source[one], target=batch.plan.target[one], steps=batch.plan.steps[one]
                 )
                 rolled(batch.clean[one], batch.noise[one], batch.condition[one], plan)
+    finish(parts.accelerator.device)
     return time.perf_counter() - began

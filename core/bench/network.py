@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 
 from core.config.presets import resolve_config
+from core.models.device import accelerator
 from core.runs import journal
 from core.runs.folder import RunFolder
 from core.runs.records import StepRecord, records_from
 from core.training.build import Parts, build, make_accelerator
+from core.training.dry_run import finish
 from core.training.loop import Loop
 from core.training.report import Report
 
@@ -47,14 +49,16 @@ def seconds(work: Callable[[], object], repeats: int, warmup: int = 2) -> float:
     for _ in range(repeats):
         began = time.perf_counter()
         work()
+        finish(accelerator())
         times.append(time.perf_counter() - began)
     return statistics.median(times)
 
 
 def bare_inputs(parts: Parts, items: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Latents, timesteps and conditions of a batch, for calls of the bare network."""
+    """Latents, timesteps and conditions of a batch where it is trained, for calls of the bare network."""
     pictures = parts.stream.buckets[0][0].pictures
     picks = torch.arange(items) % len(pictures)
     latents = pictures.latents[pictures.first[picks]]
     timestep = torch.linspace(0, parts.family.schedule.last, items).round().long()
-    return torch.randn_like(latents), timestep, pictures.conditions[pictures.prompt[picks]]
+    device, condition = parts.accelerator.device, pictures.conditions[pictures.prompt[picks]]
+    return torch.randn_like(latents).to(device), timestep.to(device), condition.to(device)

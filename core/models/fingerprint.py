@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from core.models.device import accelerator
 from core.models.family import Family
 
 
@@ -36,7 +37,7 @@ def fingerprint(family: Family, parts: Sequence[str], more: Mapping[str, Any] = 
         parts: names of the pipeline's components.
         more: what else decides what they give; plain JSON values.
     """
-    kind = "cuda" if torch.cuda.is_available() else "cpu"  # their last bits differ; where parts lie now does not matter
+    kind = accelerator().type  # their last bits differ; where parts lie now does not matter
     told = json.dumps(dict(more), sort_keys=True)
     found = hashlib.sha256(f"{type(family.pipeline).__name__} {kind} {told}".encode())
     for name in sorted(parts):

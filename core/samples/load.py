@@ -12,6 +12,7 @@ from core.data.dreambooth import scan_folder
 from core.data.latents import LatentSet, encode
 from core.errors import RunError
 from core.models import FAMILIES
+from core.models.device import accelerator
 from core.models.family import Family
 from core.models.lora_path import DIFFUSERS_FILE
 from core.runs.adapter_check import adapter_problem
@@ -21,11 +22,6 @@ from core.samples.aside import set_aside
 
 PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """By ``mixed_precision``."""
-
-
-def drawing_device() -> torch.device:
-    """Where pictures are drawn outside of a training: the GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def load_base(config: RunConfig) -> Family:
@@ -61,7 +57,7 @@ def load_to_draw(config: RunConfig, folder: Path) -> Family:
         DataError: it cannot be loaded; the sentence says what to do.
         RunError: there is too little room on the disk, or it does not take the weights.
     """
-    family, device = load_base(config), drawing_device()
+    family, device = load_base(config), accelerator()
     set_aside(family, device, folder)
     family.network.to(device)
     return family

@@ -14,6 +14,7 @@ from core.config.paths import resolve_path
 from core.config.run import RunConfig
 from core.data.dreambooth import Item, scan_folder
 from core.errors import ConfigError, Problem
+from core.models.device import accelerator
 from core.models.family import Family
 from core.models.fingerprint import whole_print
 from core.runs.cached import CLASS_IMAGES
@@ -22,7 +23,7 @@ from core.runs.files import make_folder, write_whole
 from core.runs.workspace import Workspace
 from core.samples.aside import set_aside
 from core.samples.generate import Recipe, generate, png
-from core.samples.load import drawing_device, load_base
+from core.samples.load import load_base
 from core.training.precision import require_precision
 from core.training.report import Report
 from core.training.streams import key
@@ -85,7 +86,7 @@ def draw_class_images(config: RunConfig, workspace: Workspace, report: Report) -
         rule = "with_prior_preservation must be true for class pictures to be drawn, got false"
         raise ConfigError([Problem("with_prior_preservation", rule)])
     require_precision(config)
-    family, device = load_base(config), drawing_device()
+    family, device = load_base(config), accelerator()
     set_aside(family, device, workspace.root)
     return class_items(config, family, workspace.root / CLASS_IMAGES, report, device)
 

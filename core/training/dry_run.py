@@ -201,16 +201,17 @@ def _medians(works: dict[str, Work], device: torch.device, check: Callable[[], N
 
 
 def _seconds(work: Work, device: torch.device) -> float:
-    _finish(device)
+    finish(device)
     began = time.perf_counter()
     work()
-    _finish(device)
+    finish(device)
     return time.perf_counter() - began
 
 
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def finish(device: torch.device) -> None:
+    """Waits until a device has done what it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _repeated(batch: Batch, count: int) -> Batch:
