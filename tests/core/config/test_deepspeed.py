@@ -1,13 +1,14 @@
 """Which files of DeepSpeed are honoured, and how."""
 
 import pytest
+from several_processes import installed, written
 from tiny_runs import bases, config, pictures, runs_dir
 
 from core.config import deepspeed
 from core.config.deepspeed import zero_stage_of
 from core.config.launching import launch_problems
 
-__all__ = ["bases", "config", "pictures", "runs_dir"]
+__all__ = ["bases", "config", "installed", "pictures", "runs_dir", "written"]
 
 GOOD = "compute_environment: LOCAL_MACHINE\ndistributed_type: DEEPSPEED\nnum_machines: 1\nnum_processes: 2\n"
 ZERO = GOOD + "deepspeed_config: {zero_stage: 1}\n"
@@ -27,21 +28,6 @@ downcast_bf16: 'no'
 num_machines: 2
 num_processes: 2
 """
-
-
-@pytest.fixture
-def written(tmp_path):
-    def write(text: str) -> str:
-        (tmp_path / "accelerate.yaml").write_text(text)
-        return str(tmp_path / "accelerate.yaml")
-
-    return write
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    """As if DeepSpeed were there."""
-    monkeypatch.setattr(deepspeed, "find_spec", lambda name: object())
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import pytest
 from accelerate.commands.to_fsdp2 import ARGUMENT_KEY_MAPPING, ARGUMENT_VALUE_MAPPING
+from several_processes import written
 from tiny_runs import bases, config, pictures, runs_dir
 
 from core.config.launching import launch_problems
 from core.config.sharding import Sharding, sharding_of, sharding_rules
 
-__all__ = ["bases", "config", "pictures", "runs_dir"]
+__all__ = ["bases", "config", "pictures", "runs_dir", "written"]
 
 GOOD = "compute_environment: LOCAL_MACHINE\ndistributed_type: FSDP\nnum_machines: 1\nnum_processes: 2\n"
 FSDP = GOOD + "fsdp_config: {fsdp_version: 2}\n"
@@ -28,15 +29,6 @@ fsdp_config:
   fsdp_use_orig_params: true
 num_processes: 2
 """
-
-
-@pytest.fixture
-def written(tmp_path):
-    def write(text: str) -> str:
-        (tmp_path / "accelerate.yaml").write_text(text)
-        return str(tmp_path / "accelerate.yaml")
-
-    return write
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 from accelerate.commands.config.config_args import ClusterConfig
+from several_processes import installed, written
 from tiny_runs import bases, config, pictures, runs_dir
 
-from core.config import deepspeed
 from core.config.accelerate_file import LEFT_OUT, OF_KINDS, ONLY, PASSED
 from core.config.launching import launch_problems
 from core.runs.failure import read_failure, write_failure
@@ -14,7 +14,7 @@ from core.runs.folder import RunFolder
 from core.runs.processes import MARK, is_launched, launch_command, launch_environment
 from core.runs.status import Status, derive_state, write_status
 
-__all__ = ["bases", "config", "pictures", "runs_dir"]
+__all__ = ["bases", "config", "installed", "pictures", "runs_dir", "written"]
 
 GOOD = "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nnum_machines: 1\nnum_processes: 2\n"
 FSDP = GOOD.replace("MULTI_GPU", "FSDP") + "fsdp_config: {fsdp_version: 2}\n"
@@ -46,21 +46,6 @@ use_cpu: false
 def unlaunched(monkeypatch):
     for name in ("RANK", MARK):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def written(tmp_path):
-    def write(text: str) -> str:
-        (tmp_path / "accelerate.yaml").write_text(text)
-        return str(tmp_path / "accelerate.yaml")
-
-    return write
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    """As if DeepSpeed were there."""
-    monkeypatch.setattr(deepspeed, "find_spec", lambda name: object())
 
 
 def following(command: list[str], word: str) -> str:

@@ -3,15 +3,12 @@
 What needs DeepSpeed itself is skipped where it is not installed.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import torch
+from several_processes import IN_PROPORTION, apart, launched
 from tiny_runs import ROLLOUT, adapter, metrics, run
 
 from core.config.deepspeed import MODULE
@@ -35,29 +32,11 @@ deepspeed_config:
 needs_deepspeed = pytest.mark.skipif(find_spec(MODULE) is None, reason="deepspeed is not installed")
 
 
-def deepspeed(folder: RunFolder, verb: str = "run") -> None:
-    """A process that waits for ever for the other one ends the test."""
-    command = [sys.executable, "-m", "core", verb, str(folder.path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def apart(alone: dict[str, torch.Tensor], together: dict[str, torch.Tensor]) -> float:
-    """The largest difference of two adapters, as a share of the largest movement."""
-    moved = max(tensor.abs().max().item() for name, tensor in alone.items() if "lora_B" in name)  # from zero
-    return max((together[name] - tensor).abs().max().item() for name, tensor in alone.items()) / moved
-
-
 def two(tmp_path, runs_dir, config, base, stage, clipping=1.0, **given):
     file = tmp_path / "deepspeed.yaml"
     file.write_text(FILE.format(stage=stage, clipping=clipping))
     shared = {"train_batch_size": 2, "num_processes": 2, "accelerate_config_path": str(file)}
     return RunFolder.create(runs_dir, "two", config(base, **shared, max_grad_norm=clipping, **given))
-
-
-# with a large epsilon a step is proportional to its gradient: Adam would blow the rounding of tiny ones up
-IN_PROPORTION = {"adam_epsilon": 1.0, "learning_rate": 0.1}
 
 
 @needs_deepspeed
@@ -82,7 +61,7 @@ def test_two_processes_with_half_of_the_state_each_train_what_one_does(
     one = RunFolder.create(runs_dir, "one", config(base, train_batch_size=4, max_grad_norm=clipping, **given))
     run(one)
     shared = two(tmp_path, runs_dir, config, base, stage, clipping, **given)
-    deepspeed(shared)
+    launched(shared)
     assert read_status(shared).phase == "done"
     assert {line["items"] for line in metrics(one)} == {line["items"] for line in metrics(shared)}
     assert any(line["max_offset"] > 0 for line in metrics(one))
@@ -102,19 +81,19 @@ def test_a_checkpoint_belongs_to_no_number_of_processes(one_thread, config, runs
     one = RunFolder.create(runs_dir, "one", config(train_batch_size=4, **given))
     run(one)
     shared = two(tmp_path, runs_dir, config, "v_prediction", 1, **given)
-    deepspeed(shared)
+    launched(shared)
     straight, together = adapter(one), adapter(shared)
     for folder in (one, shared):
         shutil.rmtree(folder.adapter_dir)
         shutil.rmtree(folder.checkpoints_dir / "step-000004")
     shutil.copytree(shared.checkpoints_dir, runs_dir / "kept")
-    deepspeed(shared, "resume")
+    launched(shared, "resume")
     assert apart(together, adapter(shared)) == 0.0
     shutil.rmtree(shared.adapter_dir)
     shutil.rmtree(shared.checkpoints_dir)
     one.checkpoints_dir.rename(shared.checkpoints_dir)
     (runs_dir / "kept").rename(one.checkpoints_dir)
     run(one, resume=True)
-    deepspeed(shared, "resume")
+    launched(shared, "resume")
     assert apart(straight, adapter(one)) < 1e-4
     assert apart(straight, adapter(shared)) < 1e-4

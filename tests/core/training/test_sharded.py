@@ -1,14 +1,12 @@
 """Two real processes, each with half of the base model, train what one process with all of it trains."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from several_processes import IN_PROPORTION, apart, launched
 from tiny_runs import ROLLOUT, adapter, metrics, run
 from torch import distributed as dist
 from torch.distributed.fsdp import FSDPModule
@@ -51,20 +49,6 @@ fsdp_config:
 def file(tmp_path):
     (tmp_path / "fsdp.yaml").write_text(FILE)
     return str(tmp_path / "fsdp.yaml")
-
-
-def sharded(folder: RunFolder, verb: str = "run") -> None:
-    """A process that waits for ever for the other one ends the test."""
-    command = [sys.executable, "-m", "core", verb, str(folder.path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def apart(alone: dict[str, torch.Tensor], together: dict[str, torch.Tensor]) -> float:
-    """The largest difference of two adapters, as a share of the largest movement."""
-    moved = max(tensor.abs().max().item() for name, tensor in alone.items() if "lora_B" in name)  # from zero
-    return max((together[name] - tensor).abs().max().item() for name, tensor in alone.items()) / moved
 
 
 @pytest.fixture
@@ -175,15 +159,13 @@ def test_what_a_launcher_of_the_users_says_of_sharding_is_refused(trained, monke
 def test_two_processes_with_half_of_the_base_each_train_what_one_does(
     one_thread, config, runs_dir, file, base, changes
 ):
-    # with a large epsilon a step is proportional to its gradient: Adam would blow the rounding of tiny ones up
-    in_proportion = {"adam_epsilon": 1.0, "adam_weight_decay": 0.0, "learning_rate": 0.1}
     given = {**ROLLOUT, f"{PREFIX}probability": 0.6, "validation_prompts": ["a sks cat"], "drift_pairs": 2,
-             "drift_samples": 2, **in_proportion, **changes}  # fmt: skip
+             "drift_samples": 2, **IN_PROPORTION, **changes}  # fmt: skip
     one = RunFolder.create(runs_dir, "one", config(base, train_batch_size=4, **given))
     run(one)
     shared = {"train_batch_size": 2, "num_processes": 2, "accelerate_config_path": file}
     two = RunFolder.create(runs_dir, "two", config(base, **shared, **given))
-    sharded(two)
+    launched(two)
     assert read_status(two).phase == "done"
     assert {line["items"] for line in metrics(one)} == {line["items"] for line in metrics(two)}
     assert any(line["max_offset"] > 0 for line in metrics(one))
@@ -197,14 +179,24 @@ def test_two_processes_with_half_of_the_base_each_train_what_one_does(
 
 
 @pytest.mark.faults
+def test_a_base_in_half_precision_is_split_as_one_in_full(one_thread, config, runs_dir, file):
+    given = {**ROLLOUT, **IN_PROPORTION, "mixed_precision": "bf16", "train_batch_size": 2, "num_processes": 2}
+    whole = RunFolder.create(runs_dir, "whole", config(**given))
+    split = RunFolder.create(runs_dir, "split", config(**given, accelerate_config_path=file))
+    for folder in (whole, split):
+        launched(folder)
+    assert apart(adapter(whole), adapter(split)) < 1e-4
+
+
+@pytest.mark.faults
 def test_a_file_of_version_1_is_run_by_version_2(one_thread, config, runs_dir, tmp_path):
     (tmp_path / "fsdp_1.yaml").write_text(FILE_1)
-    given = {**ROLLOUT, "adam_epsilon": 1.0, "adam_weight_decay": 0.0, "learning_rate": 0.1, f"{PREFIX}mode": "visited"}
+    given = {**ROLLOUT, **IN_PROPORTION, f"{PREFIX}mode": "visited"}
     one = RunFolder.create(runs_dir, "one", config(train_batch_size=4, **given))
     run(one)
     shared = {"train_batch_size": 2, "num_processes": 2, "accelerate_config_path": str(tmp_path / "fsdp_1.yaml")}
     two = RunFolder.create(runs_dir, "two", config(**shared, **given))
-    sharded(two)
+    launched(two)
     assert apart(adapter(one), adapter(two)) < 1e-4
     (said,) = [row for row in journal.read_all(two.events_path) if row["kind"] == "sharding"]
     assert said["own"] < 0.6 * said["whole"]
@@ -214,13 +206,13 @@ def test_a_file_of_version_1_is_run_by_version_2(one_thread, config, runs_dir, t
 @pytest.mark.faults
 def test_a_checkpoint_belongs_to_no_number_of_processes(one_thread, config, runs_dir, file):
     """Half of the steps are taken by one process and half by two that share the base, in either order."""
-    given = {**ROLLOUT, "adam_epsilon": 1.0, "adam_weight_decay": 0.0, "learning_rate": 0.1, "max_train_steps": 4,
+    given = {**ROLLOUT, **IN_PROPORTION, "max_train_steps": 4,
              "checkpointing_steps": 2}  # fmt: skip
     one = RunFolder.create(runs_dir, "one", config(train_batch_size=4, **given))
     run(one)
     shared = {"train_batch_size": 2, "num_processes": 2, "accelerate_config_path": file}
     two = RunFolder.create(runs_dir, "two", config(**shared, **given))
-    sharded(two)
+    launched(two)
     straight = adapter(one)
     for folder in (one, two):
         shutil.rmtree(folder.adapter_dir)
@@ -229,6 +221,6 @@ def test_a_checkpoint_belongs_to_no_number_of_processes(one_thread, config, runs
     two.checkpoints_dir.rename(one.checkpoints_dir)
     (runs_dir / "kept").rename(two.checkpoints_dir)
     run(one, resume=True)
-    sharded(two, "resume")
+    launched(two, "resume")
     assert apart(straight, adapter(one)) < 1e-4
     assert apart(straight, adapter(two)) < 1e-4

@@ -1,8 +1,5 @@
 """Text encoders that learn beside the network: they tell what they say now, and learn through what they tell."""
 
-import os
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from several_processes import IN_PROPORTION, apart, launched
 from tiny_families import family_bases
 from tiny_runs import ROLLOUT, SIDE, adapter, metrics, reset_accelerate, resume_from_the_middle, run, same_bits
 
@@ -230,19 +228,13 @@ def drawn(pipeline):
 @pytest.mark.parametrize("changes", [{}, {"scheduled_sampling_mode": "visited", "gradient_accumulation_steps": 2}])
 @pytest.mark.faults
 def test_two_processes_train_what_one_does(of, runs_dir, changes):
-    in_proportion = {"adam_epsilon": 1.0, "adam_weight_decay": 0.0, "learning_rate": 0.1}
-    given = {**ROLLOUT, "scheduled_sampling_probability": 0.6, "caption_dropout": 0.3, **in_proportion, **changes}
+    given = {**ROLLOUT, "scheduled_sampling_probability": 0.6, "caption_dropout": 0.3, **IN_PROPORTION, **changes}
     one = RunFolder.create(runs_dir, "one", of("stable_diffusion", train_batch_size=4, **given))
     run(one)
     two = RunFolder.create(runs_dir, "two", of("stable_diffusion", train_batch_size=2, num_processes=2, **given))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "core", "run", str(two.path)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=240)
-    alone, together = adapter(one), adapter(two)
+    launched(two)
     for part in ("unet.", "text_encoder."):
-        names = [name for name in alone if name.startswith(part)]
-        moved = max(alone[name].abs().max().item() for name in names if "lora_B" in name)  # from zero
-        assert max((together[name] - alone[name]).abs().max().item() for name in names) < 1e-4 * moved
+        assert apart(adapter(one), adapter(two), part) < 1e-4
 
 
 def test_the_encoders_have_a_learning_rate_of_their_own_on_the_same_course(of, built):
