@@ -12,7 +12,7 @@ from strategies import TEXT, repeatable, valid_values
 from tiny_checkpoint import KINDS, noise_schedulers
 
 from core.config.base_model import flow_matching_known, last_timestep
-from core.config.flat import flatten, nest, parse_config
+from core.config.flat import IMPORTED, flatten, nest, parse_config
 from core.config.run import RunConfig
 from core.config.spec import OptionSpec, option_specs
 from core.config.supported import check_supported
@@ -160,7 +160,7 @@ def test_all_problems_are_told_at_once(pairs, prior):
 
 
 @repeatable(150)
-@given(TEXT.filter(lambda name: name not in SPECS and name not in RunConfig.model_fields), ANYTHING, refused())
+@given(TEXT.filter(lambda name: name not in {*SPECS, *RunConfig.model_fields, IMPORTED}), ANYTHING, refused())
 def test_a_name_that_is_no_option_is_told_beside_the_rest(name, value, pair):
     with pytest.raises(ConfigError) as caught:
         parse_config(base() | {name: value, pair[0]: pair[1]})
