@@ -15,7 +15,7 @@ def draw(folder: RunFolder, prompts: Sequence[str], seeds: Sequence[int], out: P
     Raises:
         RunError: the run has no final adapter.
     """
-    family, config = load_finished(folder), folder.config()
+    family, config = load_finished(folder, out), folder.config()  # the run may lie where nothing can be written
     validation = config.validation
     recipe = Recipe(
         validation.validation_num_inference_steps, validation.validation_guidance_scale, config.data.resolution

@@ -63,15 +63,19 @@ def load_to_draw(config: RunConfig, folder: Path) -> Family:
     return family
 
 
-def load_finished(folder: RunFolder) -> Family:
+def load_finished(folder: RunFolder, aside: Path | None = None) -> Family:
     """The base model of a run where pictures are drawn, with the run's final adapter on it.
 
+    Args:
+        folder: of the run.
+        aside: folder on whose disk parts of the base model wait; None is the run's.
+
     Raises:
-        RunError: the run has no final adapter, or one that cannot be read.
+        RunError: the run has no final adapter, or one that cannot be read, or the disk does not take these parts.
         DataError: its base model cannot be loaded.
     """
     check_finished(folder)
-    family = load_to_draw(folder.config(), folder.path)
+    family = load_to_draw(folder.config(), folder.path if aside is None else aside)
     family.pipeline.load_lora_weights(folder.adapter_dir, use_safetensors=True)
     for part in (family.network, *family.adapted_encoders().values()):
         part.eval()  # the file brings the training's dropout with it, switched on
