@@ -1,5 +1,6 @@
 """What the families have in common: a frozen diffusers pipeline, its autoencoder, its sampling and its LoRA file."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ BATCH = 8
 """Pictures that are decoded together."""
 
 
-class PipelineFamily:
+class PipelineFamily(ABC):
     """Implements what :class:`core.models.family.Family` asks of any pipeline; a family adds its conditions.
 
     Attributes:
@@ -129,9 +130,9 @@ class PipelineFamily:
         texts, which = distinct(prompts)
         return self._encoded(texts)[which].to(condition.device)
 
+    @abstractmethod
     def _encoded(self, texts: list[str]) -> Float[Tensor, "n rows width"]:
         """Texts to conditions, with gradient where an encoder has parameters that learn."""
-        raise NotImplementedError
 
     def frame(
         self, condition: Float[Tensor, "n rows width"], framing: Float[Tensor, "n 6"]
