@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE
 from safetensors.torch import load_file
+from several_processes import apart
 from torch.utils import cpp_extension
 
 pytestmark = pytest.mark.faults
@@ -65,9 +66,7 @@ def test_on_a_second_device_every_training_is_the_one_on_the_cpu_and_no_tensor_i
     for name, row in here.items():
         ours, theirs = load_file(there[name]["adapter"]), load_file(row["adapter"])
         assert ours.keys() == theirs.keys()
-        moved = max(tensor.abs().max().item() for key, tensor in theirs.items() if "lora_B" in key)
-        apart = max((ours[key] - tensor).abs().max().item() for key, tensor in theirs.items())
-        assert apart < CLOSE.get(name, 1e-3) * moved, name
+        assert apart(theirs, ours) < CLOSE.get(name, 1e-3), name
 
 
 MEETINGS = """

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from exports import Silent
+from several_processes import IN_PROPORTION
 from tiny_checkpoint import save_checkpoint
 from tiny_families import save_flux, save_sd3, save_sdxl
 from tiny_runs import ADAPTER, ROLLOUT, SIDE, alone, resume_from_the_middle, run, save_mask, save_picture, tiny_config
@@ -44,7 +45,7 @@ BASES: dict[str, tuple[str, Callable[[Path], Path]]] = {
 MEASURED = {
     "validation_prompts": ("a sks cat",), "num_validation_images": 2, "validation_guidance_scale": 2.0,
     "validation_steps": 2, "drift_pairs": 2, "drift_samples": 2, "max_train_steps": 2,
-    "adam_epsilon": 1.0, "adam_weight_decay": 0.0, "learning_rate": 0.1,  # steps as small as differences are
+    **IN_PROPORTION,  # steps as small as differences are
 }  # fmt: skip
 PRIOR = {"with_prior_preservation": True, "class_prompt": "a cat", "num_class_images": 2}
 CASES = {
